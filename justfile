@@ -1,0 +1,54 @@
+# `just` lists the recipes; CI calls the same ones.
+
+[private]
+default:
+    @just --list --unsorted
+
+# The failover drill (or another: `just chaos node-kill --seed 3`); `cargo chaos drills` lists them
+chaos drill="primary-kill" *options:
+    cargo chaos drill {{ drill }} {{ options }}
+
+# What the README calls "the tests"
+test:
+    cargo test
+
+# Format, clippy, licences and sources of dependencies
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --quiet -- -D warnings
+    cargo deny --log-level error check bans licenses sources
+
+# Known vulnerabilities too (needs the advisory database)
+audit-dependencies:
+    cargo deny check
+
+# Every shipped drill that must pass, then every one that must fail
+drills:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for drill in primary-kill primary-pause replica-kill node-kill primary-and-node-kill one-replica rolling-restart; do
+      cargo chaos drill "$drill"
+    done
+    for drill in pubsub-primary-kill no-fence fast-restart-no-aof; do
+      cargo chaos drill "$drill" --expect declared
+    done
+
+# The same failover on several engines (each is fetched when it is not there)
+engines drill="primary-kill":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for engine in redis-7.0 redis-8.2 valkey-8.1 valkey-9.1; do
+      cargo chaos drill {{ drill }} --engine "$engine"
+    done
+
+# Repeat one drill with seeds 1 to n
+soak drill="primary-kill" n="20":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for seed in $(seq 1 {{ n }}); do
+      cargo chaos drill {{ drill }} --seed "$seed"
+    done
+
+# Criterion benchmarks
+bench *filter:
+    cargo bench --package benches {{ filter }}
