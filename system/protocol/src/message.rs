@@ -23,10 +23,19 @@ pub struct Submit {
 }
 
 impl Submit {
+    /// What a client would send; the same rules as in [`parse`](Submit::parse), without an id yet.
+    pub fn new(text: impl Into<String>, room: Room, traceparent: Option<TraceParent>) -> Result<Submit, Refusal> {
+        let text = text.into();
+        check_content(&text)?;
+        Ok(Submit { content: text, id: None, room: Some(room), traceparent })
+    }
+
     pub fn parse(payload: &Value) -> Result<Submit, Refusal> {
         let fields = Fields::of(payload)?;
+        let content = fields.required("content")?;
+        check_content(content)?;
         Ok(Submit {
-            content: content(fields.required("content")?)?,
+            content: content.to_owned(),
             id: fields.optional_with("id", MessageId::parse)?,
             room: fields.optional_with("room", Room::parse)?,
             traceparent: fields.raw("traceparent").and_then(Value::as_str).and_then(|text| text.parse().ok()),
@@ -34,7 +43,7 @@ impl Submit {
     }
 }
 
-fn content(text: &str) -> Result<String, Refusal> {
+fn check_content(text: &str) -> Result<(), Refusal> {
     if text.is_empty() {
         return Err(Refusal::invalid("content", "must not be empty"));
     }
@@ -46,7 +55,7 @@ fn content(text: &str) -> Result<String, Refusal> {
     if text.chars().all(is_white_space) {
         return Err(Refusal::invalid("content", "must not be only white space"));
     }
-    Ok(text.to_owned())
+    Ok(())
 }
 
 /// Unicode's White_Space, and the byte order mark, which a browser's `trim` takes away too.

@@ -1,0 +1,84 @@
+//! The WebSocket: the only place that touches the network.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use system_protocol::limits;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::{Node, Why};
+
+/// Small: a process may run a thousand clients, and the library's own choice is 128 KiB each way.
+const BUFFER: usize = 8 * 1024;
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+pub(crate) struct Link(WebSocketStream<TcpStream>);
+
+impl Link {
+    pub(crate) async fn dial(node: &Node) -> Result<Link, Why> {
+        let stream = TcpStream::connect(&node.authority).await.map_err(|e| Why::Lost(e.to_string()))?;
+        stream.set_nodelay(true).map_err(|e| Why::Lost(e.to_string()))?;
+        let url = format!("ws://{}{}?EIO=4&transport=websocket", node.authority, limits::PATH);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER)
+            .max_message_size(Some(limits::PAYLOAD_BYTES))
+            .max_frame_size(Some(limits::PAYLOAD_BYTES));
+        let (socket, _) = client_async_with_config(url, stream, Some(config)).await.map_err(why)?;
+        Ok(Link(socket))
+    }
+
+    /// Cancel-safe: what was read in part stays in the socket's buffer.
+    pub(crate) async fn read(&mut self) -> Result<Utf8Bytes, Why> {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(text),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_))) | None => return Err(Why::Goodbye),
+                Some(Ok(Message::Binary(_) | Message::Frame(_))) => {
+                    return Err(Why::Malformed("binary frame".to_owned()));
+                }
+                Some(Err(error)) => return Err(why(error)),
+            }
+        }
+    }
+
+    /// A node that takes nothing for as long as it may be silent is gone.
+    pub(crate) async fn write(&mut self, frames: Vec<String>, patience: Duration) -> Result<(), Why> {
+        let written = tokio::time::timeout(patience, async {
+            for frame in frames {
+                self.0.feed(Message::text(frame)).await?;
+            }
+            self.0.flush().await
+        });
+        match written.await {
+            Ok(written) => written.map_err(why),
+            Err(_) => Err(Why::Silent(patience)),
+        }
+    }
+
+    /// Best effort: the node notices a missing goodbye too.
+    pub(crate) async fn goodbye(mut self, last: &'static str) {
+        let _ = tokio::time::timeout(GOODBYE, async {
+            self.0.feed(Message::text(last)).await?;
+            self.0.close(None).await
+        })
+        .await;
+    }
+}
+
+fn why(error: Error) -> Why {
+    match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => Why::Goodbye,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete) => {
+            Why::Lost(error.to_string())
+        }
+        Error::Protocol(_) | Error::Utf8(_) | Error::Capacity(_) => Why::Malformed(error.to_string()),
+        other => Why::Lost(other.to_string()),
+    }
+}
