@@ -76,7 +76,7 @@ async fn dial(shared: &Shared) -> Result<Link, Why> {
     let (node, timeout) = shared.session().target();
     let closed = async {
         while shared.session().mood() != Mood::Closing {
-            shared.wake.notified().await;
+            idle(shared, None).await;
         }
     };
     tokio::select! {

@@ -1,0 +1,121 @@
+//! Joining and leaving.
+
+use serde_json::json;
+use system_client::{What, Why};
+use system_protocol::{Code, Refusal};
+
+use crate::script::{Node, User, joined, message, offset, quick, room};
+
+#[tokio::test]
+async fn a_room_is_left_and_what_waited_there_is_given_up() {
+    let node = Node::bind().await;
+    let mut user = User::start(quick(&[&node]));
+    user.client.join(room("r"), None);
+    let (sent, waiting) = (user.send("r", "1"), user.send("r", "2"));
+    let mut peer = node.settle("r").await;
+    let heard = peer.hear().await;
+
+    user.client.leave(&room("r"));
+    let unsent = user
+        .until(|what| match what {
+            What::Unsent { id, .. } => Some(id.to_string()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(unsent, waiting);
+    let leave = peer.hear().await;
+    assert_eq!((leave.event.as_str(), &leave.payload), ("leave", &json!({ "room": "r" })));
+    // Until the node says so we are still in, and what was on the wire may still be acked.
+    peer.say("chat-message", message("r", 1)).await;
+    peer.ack(&heard, 1).await;
+    peer.answer(&leave, json!({ "room": "r", "offset": offset(1) })).await;
+    assert_eq!(user.receipts(1).await, [(1, false, false)]);
+    user.until(|what| matches!(what, What::Acked { id, .. } if id.as_str() == sent).then_some(())).await;
+    let left = user
+        .until(|what| match what {
+            What::Left { left } => Some(left.offset),
+            _ => None,
+        })
+        .await;
+    assert_eq!(left, Some(offset(1)));
+}
+
+#[tokio::test]
+async fn a_room_that_was_left_is_not_joined_again_after_a_reconnect() {
+    let node = Node::bind().await;
+    let mut user = User::start(quick(&[&node]));
+    user.client.join(room("a"), None);
+    let mut peer = node.settle("a").await;
+    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    user.client.join(room("b"), None);
+    let join = peer.hear().await;
+    peer.answer(&join, joined("b", 0, 0, true)).await;
+    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    user.client.leave(&room("a"));
+    assert_eq!(peer.hear().await.event, "leave");
+    drop(peer);
+
+    user.until(|what| matches!(what, What::Left { .. }).then_some(())).await;
+    let (_peer, auth) = node.welcome().await;
+    assert_eq!(auth["room"], json!("b"));
+}
+
+#[tokio::test]
+async fn a_room_left_and_wanted_again_is_left_first() {
+    let node = Node::bind().await;
+    let mut user = User::start(quick(&[&node]));
+    user.client.join(room("r"), None);
+    let mut peer = node.settle("r").await;
+    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    user.client.leave(&room("r"));
+    user.client.join(room("r"), Some(offset(1)));
+
+    let leave = peer.hear().await;
+    assert_eq!(leave.event, "leave");
+    peer.answer(&leave, json!({ "room": "r", "offset": offset(5) })).await;
+    let join = peer.hear().await;
+    assert_eq!((join.event.as_str(), &join.payload), ("join", &json!({ "room": "r", "offset": offset(1) })));
+}
+
+#[tokio::test]
+async fn a_refused_room_is_given_up_and_the_others_stay() {
+    let node = Node::bind().await;
+    let mut user = User::start(quick(&[&node]));
+    user.client.join(room("a"), None);
+    let mut peer = node.settle("a").await;
+    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    user.client.join(room("b"), None);
+    let waiting = user.send("b", "x");
+    let join = peer.hear().await;
+    peer.answer(&join, Refusal::new(Code::RoomForbidden, "not for you").answer()).await;
+
+    user.until(|what| {
+        matches!(what, What::JoinRefused { refusal, .. } if refusal.code == Code::RoomForbidden).then_some(())
+    })
+    .await;
+    user.until(|what| matches!(what, What::Unsent { id, .. } if id.as_str() == waiting).then_some(())).await;
+    peer.say("chat-message", message("a", 1)).await;
+    assert_eq!(user.receipts(1).await, [(1, false, false)]);
+}
+
+#[tokio::test]
+async fn a_bad_token_stops_the_client_until_it_is_renewed() {
+    let node = Node::bind().await;
+    let mut user = User::start(quick(&[&node]));
+    user.client.join(room("r"), None);
+    let mut peer = node.accept().await;
+    peer.handshake().await;
+    let refusal = Refusal::new(Code::TokenExpired, "expired");
+    peer.raw(&format!("44{}", refusal.connect_error())).await;
+    let why = user
+        .until(|what| match what {
+            What::Unreachable { why, .. } => Some(why.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(why, Why::Rejected(refusal));
+
+    user.client.renew("fresh");
+    let (_peer, auth) = node.welcome().await;
+    assert_eq!(auth["token"], json!("fresh"));
+}
