@@ -1,0 +1,10 @@
+//! Does the protocol hold in every order of events? The delivery code, unchanged, in a simulated world.
+//!
+//! One seed is one world: tokio's paused clock, one thread, seeded chances, an in-memory network, a model of a Redis
+//! Cluster. The same seed gives the same world to the last event, which is what makes a failure worth finding.
+
+pub mod chance;
+pub mod model;
+pub mod network;
+pub mod sim;
+pub mod trace;

@@ -1,0 +1,3 @@
+//! `cargo simulate`: run seeds, print the storyboard of a failure.
+
+fn main() {}

@@ -1,0 +1,193 @@
+//! One command: which slot it touches, whether this server may serve it, and what it does.
+//!
+//! In the flow: [`super::session`] takes commands off a connection and calls [`State::execute`]; what a command does
+//! is in the files of `commands/`, a table by name below. Redirections follow
+//! redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec ("MOVED Redirection", "ASK redirection",
+//! "Multi-key operations") and Redis cluster.c, getNodeByQuery.
+
+use bytes::Bytes;
+use tokio::time::Duration;
+
+use super::commands::{cluster, connection, functions, info, pubsub, streams};
+use super::resp::Reply;
+use super::server::WaitRule;
+use super::slot::slot_of;
+use super::state::State;
+use crate::network::Host;
+
+/// What a connection remembers between commands.
+pub struct Session {
+    pub id: u64,
+    pub peer: Host,
+    pub resp3: bool,
+    /// Where WAIT counts from.
+    pub write_offset: u64,
+    asking: bool,
+    pub read_only: bool,
+}
+
+impl Session {
+    pub fn new(id: u64, peer: Host) -> Session {
+        Session { id, peer, resp3: false, write_offset: 0, asking: false, read_only: false }
+    }
+}
+
+#[derive(Debug)]
+pub enum Outcome {
+    Reply(Reply),
+    /// Answered out of band already (subscriptions).
+    Silent,
+    Wait {
+        replicas: usize,
+        patience: Duration,
+    },
+    Close,
+}
+
+/// What a command does with its keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+    Channel,
+}
+
+pub type Args<'a> = &'a [Bytes];
+
+/// A command's failure is its reply.
+pub type Done = Result<Reply, Reply>;
+
+pub fn wrong_arguments(name: &str) -> Reply {
+    Reply::error(format!("ERR wrong number of arguments for '{}' command", name.to_lowercase()))
+}
+
+pub fn text(bytes: &Bytes) -> &str {
+    std::str::from_utf8(bytes).unwrap_or("")
+}
+
+pub fn number(bytes: &Bytes) -> Result<u64, Reply> {
+    text(bytes).parse().map_err(|_| Reply::error("ERR value is not an integer or out of range"))
+}
+
+impl State {
+    pub fn execute(&mut self, me: usize, session: &mut Session, command: Args) -> Outcome {
+        command.iter().for_each(|arg| self.trace.event(me as u64, arg));
+        let asking = std::mem::take(&mut session.asking);
+        let before = self.servers[me].offset;
+        let outcome = self.dispatch(me, session, command, asking);
+        let after = self.servers[me].offset;
+        if after != before || self.settings.wait_rule == WaitRule::EveryCommand {
+            session.write_offset = after;
+        }
+        outcome
+    }
+
+    fn dispatch(&mut self, me: usize, session: &mut Session, command: Args, asking: bool) -> Outcome {
+        let Some((name, args)) = command.split_first() else { return Outcome::Reply(Reply::error("ERR no command")) };
+        let name = text(name).to_ascii_uppercase();
+        let keyed = match keys(&name, args) {
+            Ok(keyed) => keyed,
+            Err(fault) => return Outcome::Reply(fault),
+        };
+        if let Some((keys, access)) = keyed {
+            if let Err(elsewhere) = self.route(me, &keys, access, asking, session.read_only) {
+                return Outcome::Reply(elsewhere);
+            }
+        }
+        let reply = match name.as_str() {
+            "PING" | "ECHO" | "HELLO" | "CLIENT" | "SELECT" | "AUTH" | "READONLY" | "READWRITE" | "COMMAND" => {
+                connection::run(self, me, session, &name, args)
+            }
+            "ASKING" => {
+                session.asking = true;
+                Ok(Reply::OK)
+            }
+            "QUIT" => return Outcome::Close,
+            "WAIT" => return self.wait_command(me, args),
+            "SET" | "GET" | "DEL" | "EXISTS" | "PEXPIRE" | "EXPIRE" | "PTTL" | "TYPE" | "XADD" | "XRANGE"
+            | "XREVRANGE" | "XLEN" | "XTRIM" | "XDEL" | "DBSIZE" => streams::run(self, me, &name, args),
+            "FUNCTION" | "FCALL" | "FCALL_RO" => functions::run(self, me, &name, args),
+            "SPUBLISH" => pubsub::publish(self, me, args),
+            "SSUBSCRIBE" | "SUNSUBSCRIBE" => {
+                pubsub::subscribe(self, me, session, &name, args);
+                return Outcome::Silent;
+            }
+            "CLUSTER" => cluster::run(self, me, args),
+            "INFO" | "ROLE" | "CONFIG" | "TIME" => info::run(self, me, &name, args),
+            _ => {
+                let args: Vec<_> = args.iter().map(|arg| format!("'{}' ", text(arg))).collect();
+                Err(Reply::error(format!("ERR unknown command '{name}', with args beginning with: {}", args.concat())))
+            }
+        };
+        Outcome::Reply(reply.unwrap_or_else(|fault| fault))
+    }
+
+    fn wait_command(&mut self, me: usize, args: Args) -> Outcome {
+        let parsed = match args {
+            [replicas, patience] => number(replicas).and_then(|replicas| Ok((replicas, number(patience)?))),
+            _ => Err(wrong_arguments("wait")),
+        };
+        match parsed {
+            Err(fault) => Outcome::Reply(fault),
+            Ok(_) if !self.servers[me].is_primary() => Outcome::Reply(Reply::error(
+                "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica \
+                 is configured to be writable (which is not the default) writes to replicas are just local and are not \
+                 propagated.",
+            )),
+            Ok((replicas, patience)) => {
+                Outcome::Wait { replicas: replicas as usize, patience: Duration::from_millis(patience) }
+            }
+        }
+    }
+
+    /// May this server serve these keys? The error is what it answers instead.
+    fn route(&self, me: usize, keys: &[&Bytes], access: Access, asking: bool, read_only: bool) -> Result<(), Reply> {
+        let Some(slot) = keys.first().map(|key| slot_of(key)) else { return Ok(()) };
+        if keys.iter().any(|key| slot_of(key) != slot) {
+            return Err(Reply::error("CROSSSLOT Keys in request don't hash to the same slot"));
+        }
+        let server = &self.servers[me];
+        if !server.state_ok {
+            return Err(Reply::error("CLUSTERDOWN The cluster is down"));
+        }
+        let owner = server.view.owner[self.unit_of(slot)];
+        let missing = keys.iter().filter(|key| !server.store.holds(key)).count();
+        let unstable = || Reply::error("TRYAGAIN Multiple keys request during rehashing of slot");
+        let there = |to: usize, word: &str| Reply::error(format!("{word} {slot} {}", self.servers[to].address()));
+        if access != Access::Channel {
+            if let Some(target) = server.migrating.get(&slot).filter(|_| owner == me && missing > 0) {
+                return Err(if missing < keys.len() { unstable() } else { there(*target, "ASK") });
+            }
+            if asking && server.importing.contains_key(&slot) {
+                return if keys.len() > 1 && missing > 0 { Err(unstable()) } else { Ok(()) };
+            }
+        }
+        let for_its_primary =
+            server.master() == Some(owner) && (access == Access::Channel || (access == Access::Read && read_only));
+        if owner == me || for_its_primary { Ok(()) } else { Err(there(owner, "MOVED")) }
+    }
+}
+
+/// The keys that a command names, and what it does with them; `None` for a command without keys.
+fn keys<'a>(name: &str, args: &'a [Bytes]) -> Result<Option<(Vec<&'a Bytes>, Access)>, Reply> {
+    let access = match name {
+        "GET" | "EXISTS" | "PTTL" | "TYPE" | "XRANGE" | "XREVRANGE" | "XLEN" => Access::Read,
+        "SET" | "DEL" | "PEXPIRE" | "EXPIRE" | "XADD" | "XTRIM" | "XDEL" => Access::Write,
+        "SPUBLISH" | "SSUBSCRIBE" => Access::Channel,
+        "FCALL" | "FCALL_RO" => {
+            let access = if name == "FCALL" { Access::Write } else { Access::Read };
+            let count = number(args.get(1).ok_or_else(|| wrong_arguments(name))?)? as usize;
+            let keys = args
+                .get(2..2 + count)
+                .ok_or_else(|| Reply::error("ERR Number of keys can't be greater than number of args"))?;
+            return Ok(Some((keys.iter().collect(), access)));
+        }
+        _ => return Ok(None),
+    };
+    let first = args.first().ok_or_else(|| wrong_arguments(name))?;
+    let keys = match name {
+        "DEL" | "EXISTS" | "SSUBSCRIBE" => args.iter().collect(),
+        _ => vec![first],
+    };
+    Ok(Some((keys, access)))
+}

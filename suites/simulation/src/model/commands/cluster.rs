@@ -1,0 +1,163 @@
+//! CLUSTER: how this server sees the others.
+//! Source: redis.io/docs/latest/commands/cluster-nodes, -slots, -shards, -info, -setslot.
+
+use super::super::command::{Args, Done, number, text, wrong_arguments};
+use super::super::resp::Reply;
+use super::super::slot::slot_of;
+use super::super::state::State;
+use super::super::view::Role;
+
+pub fn run(state: &mut State, me: usize, args: Args) -> Done {
+    let Some((what, args)) = args.split_first() else { return Err(wrong_arguments("cluster")) };
+    match (text(what).to_ascii_uppercase().as_str(), args) {
+        ("MYID", []) => Ok(Reply::text(state.servers[me].id.clone())),
+        ("NODES", []) => Ok(Reply::text(nodes(state, me))),
+        ("SLOTS", []) => Ok(slots(state, me)),
+        ("SHARDS", []) => Ok(shards(state, me)),
+        ("INFO", []) => Ok(Reply::text(info(state, me))),
+        ("KEYSLOT", [key]) => Ok(Reply::Int(i64::from(slot_of(key)))),
+        ("COUNTKEYSINSLOT", [slot]) => {
+            Ok(Reply::Int(state.servers[me].store.keys_of_slot(number(slot)? as u16).len() as i64))
+        }
+        (other, _) => Err(Reply::error(format!("ERR unknown subcommand '{other}'. Try CLUSTER HELP."))),
+    }
+}
+
+/// Slots of a server as `low-high` (or one number), ascending.
+fn ranges(state: &State, me: usize, of: usize) -> Vec<(u16, u16)> {
+    let view = &state.servers[me].view;
+    let mut ranges: Vec<_> = view.owned_by(of).flat_map(|unit| state.units[unit].ranges.iter().copied()).collect();
+    ranges.sort_unstable();
+    let mut joined: Vec<(u16, u16)> = Vec::new();
+    for (low, high) in ranges {
+        match joined.last_mut() {
+            Some(last) if last.1 + 1 == low => last.1 = high,
+            _ => joined.push((low, high)),
+        }
+    }
+    joined
+}
+
+fn nodes(state: &State, me: usize) -> String {
+    let view = &state.servers[me].view;
+    let mut out = String::new();
+    for (index, peer) in view.peers.iter().enumerate() {
+        let server = &state.servers[index];
+        let mut flags = Vec::new();
+        flags.extend((index == me).then_some("myself"));
+        flags.push(if peer.role == Role::Primary { "master" } else { "slave" });
+        flags.extend(peer.suspected.then_some("fail?"));
+        flags.extend(peer.failed.map(|_| "fail"));
+        let (master, epoch) = match peer.role {
+            Role::Primary => ("-".to_owned(), peer.config_epoch),
+            Role::ReplicaOf(master) => (state.servers[master].id.clone(), view.peers[master].config_epoch),
+        };
+        let link = if index == me || (!peer.suspected && peer.failed.is_none()) { "connected" } else { "disconnected" };
+        let pong = state.world_ms().saturating_sub(peer.heard.elapsed().as_millis() as u64);
+        out += &format!(
+            "{} {}@{} {} {master} 0 {pong} {epoch} {link}",
+            server.id,
+            server.address(),
+            server.port + 10_000,
+            flags.join(","),
+        );
+        for (low, high) in ranges(state, me, index) {
+            out += &if low == high { format!(" {low}") } else { format!(" {low}-{high}") };
+        }
+        if index == me {
+            for (slot, to) in &server.migrating {
+                out += &format!(" [{slot}->-{}]", state.servers[*to].id);
+            }
+            for (slot, from) in &server.importing {
+                out += &format!(" [{slot}-<-{}]", state.servers[*from].id);
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn replicas_seen(state: &State, me: usize, of: usize) -> Vec<usize> {
+    let view = &state.servers[me].view;
+    let follows = |index: &usize| view.peers[*index].role == Role::ReplicaOf(of) && view.peers[*index].failed.is_none();
+    (0..view.peers.len()).filter(follows).collect()
+}
+
+fn slots(state: &State, me: usize) -> Reply {
+    let node = |index: usize| {
+        let server = &state.servers[index];
+        Reply::Array(vec![
+            Reply::text(server.ip.clone()),
+            Reply::Int(i64::from(server.port)),
+            Reply::text(server.id.clone()),
+            Reply::Array(Vec::new()),
+        ])
+    };
+    let mut rows: Vec<(u16, Reply)> = Vec::new();
+    for owner in 0..state.servers.len() {
+        for (low, high) in ranges(state, me, owner) {
+            let mut row = vec![Reply::Int(i64::from(low)), Reply::Int(i64::from(high)), node(owner)];
+            row.extend(replicas_seen(state, me, owner).into_iter().map(node));
+            rows.push((low, Reply::Array(row)));
+        }
+    }
+    rows.sort_by_key(|(low, _)| *low);
+    Reply::Array(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+fn shards(state: &State, me: usize) -> Reply {
+    let view = &state.servers[me].view;
+    let node = |index: usize, role: &str| {
+        let server = &state.servers[index];
+        let health = if view.peers[index].failed.is_some() { "fail" } else { "online" };
+        let pair = |key: &str, value: Reply| (Reply::text(key), value);
+        Reply::Map(vec![
+            pair("id", Reply::text(server.id.clone())),
+            pair("port", Reply::Int(i64::from(server.port))),
+            pair("ip", Reply::text(server.ip.clone())),
+            pair("endpoint", Reply::text(server.ip.clone())),
+            pair("role", Reply::text(role)),
+            pair("replication-offset", Reply::Int(view.peers[index].offset as i64)),
+            pair("health", Reply::text(health)),
+        ])
+    };
+    let primaries = (0..view.peers.len()).filter(|index| view.peers[*index].role == Role::Primary);
+    let shard = |primary: usize| {
+        let slots = ranges(state, me, primary).into_iter().flat_map(|(low, high)| [low, high]);
+        let slots = slots.map(|slot| Reply::Int(i64::from(slot))).collect();
+        let replicas = (0..view.peers.len()).filter(|index| view.peers[*index].role == Role::ReplicaOf(primary));
+        let nodes = std::iter::once(node(primary, "master")).chain(replicas.map(|index| node(index, "replica")));
+        Reply::Map(vec![
+            (Reply::text("slots"), Reply::Array(slots)),
+            (Reply::text("nodes"), Reply::Array(nodes.collect())),
+        ])
+    };
+    Reply::Array(primaries.map(shard).collect())
+}
+
+fn info(state: &State, me: usize) -> String {
+    let server = &state.servers[me];
+    let view = &server.view;
+    let owners_failed = |suspected: bool| {
+        let slots = view.owner.iter().enumerate().filter(|(_, owner)| {
+            let peer = &view.peers[**owner];
+            if suspected { peer.suspected } else { peer.failed.is_some() }
+        });
+        slots
+            .flat_map(|(unit, _)| &state.units[unit].ranges)
+            .map(|(low, high)| usize::from(high - low) + 1)
+            .sum::<usize>()
+    };
+    let (pfail, fail) = (owners_failed(true), owners_failed(false));
+    format!(
+        "cluster_state:{}\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:{}\r\ncluster_slots_pfail:{pfail}\r\n\
+         cluster_slots_fail:{fail}\r\ncluster_known_nodes:{}\r\ncluster_size:{}\r\ncluster_current_epoch:{}\r\n\
+         cluster_my_epoch:{}\r\n",
+        if server.state_ok { "ok" } else { "fail" },
+        16_384 - pfail - fail,
+        view.peers.len(),
+        view.voters().count(),
+        view.current_epoch,
+        view.peers[server.master().unwrap_or(me)].config_epoch,
+    )
+}

@@ -1,0 +1,8 @@
+//! What each command does, a file per family.
+
+pub mod cluster;
+pub mod connection;
+pub mod functions;
+pub mod info;
+pub mod pubsub;
+pub mod streams;

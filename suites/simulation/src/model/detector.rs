@@ -1,0 +1,116 @@
+//! The cluster's cron, every 100 ms on each server: who answers, who is suspected, who has failed, may I serve.
+//!
+//! Source: redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec ("Failure detection", "Heartbeat and
+//! gossip messages"), Redis cluster_legacy.c (clusterCron, markNodeAsFailingIfNeeded, clusterUpdateState). Simplified:
+//! a pair that can talk has talked at every tick, while a changed header travels in one tick of four, and a one-way cut
+//! silences a bus link both ways (its TCP stands still soon after).
+
+use tokio::time::{Duration, Instant};
+
+use super::server::Process;
+use super::state::State;
+use super::view::Role;
+
+/// Percent of ticks in which a pair exchanges headers: gossip picks few peers a second, so news takes a while. It is
+/// what lets a primary that woke too late serve for some tenths of a second, as measured (delivery.md).
+const NEWS_PERCENT: u64 = 25;
+
+/// `CLUSTER_WRITABLE_DELAY`: a primary that just started serves nothing yet.
+const WRITABLE_DELAY: Duration = Duration::from_secs(2);
+
+impl State {
+    /// One server's cron.
+    pub fn tick(&mut self, me: usize) {
+        if self.servers[me].process != Process::Running {
+            return;
+        }
+        self.talk(me);
+        self.suspect(me);
+        self.condemn(me);
+        self.update_state(me);
+        self.ping_replicas(me);
+        self.consider_election(me);
+    }
+
+    fn talk(&mut self, me: usize) {
+        for other in 0..self.servers.len() {
+            if other == me || !self.in_touch(me, other) {
+                continue;
+            }
+            self.hear(me, other);
+            self.hear(other, me);
+            if self.chance.percent(NEWS_PERCENT) {
+                self.exchange(me, other);
+            }
+        }
+    }
+
+    fn hear(&mut self, me: usize, other: usize) {
+        let offset = self.servers[other].offset;
+        let timeout = self.settings.node_timeout;
+        let view = &mut self.servers[me].view;
+        let serves = view.peers[other].role == Role::Primary && view.owns_any(other);
+        let peer = &mut view.peers[other];
+        (peer.heard, peer.suspected, peer.offset) = (Instant::now(), false, offset);
+        // A failed primary that still owns slots is forgiven after twice the timeout only (FAIL_UNDO_TIME_MULT).
+        if peer.failed.is_some_and(|since| !serves || since.elapsed() > timeout * 2) {
+            peer.failed = None;
+        }
+    }
+
+    fn suspect(&mut self, me: usize) {
+        let timeout = self.settings.node_timeout;
+        for (index, peer) in self.servers[me].view.peers.iter_mut().enumerate() {
+            if index != me && peer.failed.is_none() && peer.heard.elapsed() > timeout {
+                peer.suspected = true;
+            }
+        }
+    }
+
+    /// Suspicion becomes failure when a majority of the voting primaries shares it; who finds out tells everybody.
+    fn condemn(&mut self, me: usize) {
+        for accused in 0..self.servers.len() {
+            let view = &self.servers[me].view;
+            if !view.peers[accused].suspected || view.peers[accused].failed.is_some() {
+                continue;
+            }
+            let agrees = |voter: &usize| {
+                let peer = &self.servers[*voter].view.peers[accused];
+                (*voter == me || self.in_touch(me, *voter)) && (peer.suspected || peer.failed.is_some())
+            };
+            // A report travels by gossip, so it isn't known at once.
+            if view.voters().filter(agrees).count() >= view.quorum() && self.chance.percent(50) {
+                self.trace.tell(format!("redis-{} says that redis-{} has failed", me + 1, accused + 1));
+                for server in 0..self.servers.len() {
+                    if server != accused && (server == me || self.in_touch(me, server)) {
+                        let peer = &mut self.servers[server].view.peers[accused];
+                        peer.failed.get_or_insert_with(Instant::now);
+                        peer.suspected = false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// `cluster_state`: fail without a majority of primaries in reach, and for a while after it is back.
+    fn update_state(&mut self, me: usize) {
+        let server = &self.servers[me];
+        if server.is_primary() && server.life > 0 && server.booted.elapsed() < WRITABLE_DELAY {
+            return;
+        }
+        let reachable = |voter: &usize| {
+            let peer = &server.view.peers[*voter];
+            *voter == me || (!peer.suspected && peer.failed.is_none())
+        };
+        let majority = server.view.voters().filter(reachable).count() >= server.view.quorum();
+        let rejoin = self.settings.node_timeout.clamp(Duration::from_millis(500), Duration::from_secs(5));
+        let delay = if server.is_primary() && server.minority_since.is_some() { rejoin } else { Duration::ZERO };
+        let server = &mut self.servers[me];
+        if !majority {
+            server.minority_since = Some(Instant::now());
+            server.state_ok = false;
+        } else if !server.state_ok && server.minority_since.is_none_or(|since| since.elapsed() >= delay) {
+            server.state_ok = true;
+        }
+    }
+}

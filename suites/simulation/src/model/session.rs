@@ -1,0 +1,111 @@
+//! One client's connection to one server: commands in order, replies in order, WAIT holding up what is behind it.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::{Duration, Instant, sleep_until};
+
+use super::Redis;
+use super::command::{Outcome, Session};
+use super::resp::{Commands, Reply};
+use super::server::Client;
+use crate::network::{Host, Sender, Stream};
+
+impl Redis {
+    /// Serve one connection until either end closes.
+    pub(super) async fn serve(&self, me: usize, peer: Host, stream: Stream) {
+        let (to, mut from) = stream.split();
+        let to = Arc::new(to);
+        let id = self.with(|state| {
+            state.next_client += 1;
+            let client = Client { to: to.clone(), resp3: false, channels: Default::default(), closed: false };
+            state.servers[me].clients.insert(state.next_client, client);
+            state.next_client
+        });
+        let mut session = Session::new(id, peer);
+        let mut commands = Commands::default();
+        while let Some(chunk) = from.recv().await {
+            commands.feed(&chunk);
+            if !self.answer(me, &mut session, &mut commands, &to).await {
+                break;
+            }
+        }
+        self.with(|state| state.servers[me].clients.remove(&id));
+    }
+
+    /// Every whole command that has come; false when the connection must close.
+    async fn answer(&self, me: usize, session: &mut Session, commands: &mut Commands, to: &Sender<Bytes>) -> bool {
+        let mut out = BytesMut::new();
+        loop {
+            self.running(me).await;
+            let command = match commands.take() {
+                Ok(Some(command)) => command,
+                Ok(None) => break,
+                Err(fault) => {
+                    Reply::Error(fault).write(session.resp3, &mut out);
+                    to.send(out.freeze());
+                    return false;
+                }
+            };
+            let outcome = self.with(|state| state.execute(me, session, &command));
+            match outcome {
+                Outcome::Reply(reply) => reply.write(session.resp3, &mut out),
+                Outcome::Silent => {}
+                Outcome::Close => return false,
+                Outcome::Wait { replicas, patience } => {
+                    // What stands before a WAIT is answered at once.
+                    if !out.is_empty() {
+                        to.send(out.split().freeze());
+                    }
+                    match self.wait(me, session, replicas, patience).await {
+                        Ok(count) => Reply::Int(count as i64).write(session.resp3, &mut out),
+                        Err(fault) => {
+                            fault.write(session.resp3, &mut out);
+                            to.send(out.freeze());
+                            return false;
+                        }
+                    }
+                }
+            }
+        }
+        if !out.is_empty() {
+            to.send(out.freeze());
+        }
+        !self.with(|state| state.servers[me].clients.get(&session.id).is_none_or(|client| client.closed))
+    }
+
+    /// Block until enough replicas acknowledged what this connection wrote, or patience ends (0: never).
+    /// Source: redis.io/docs/latest/commands/wait; a demotion unblocks with an error and closes
+    /// (blocked.c, disconnectAllBlockedClients).
+    async fn wait(&self, me: usize, session: &Session, need: usize, patience: Duration) -> Result<usize, Reply> {
+        let began = Instant::now();
+        let deadline = (!patience.is_zero()).then(|| began + patience);
+        let (acked, demotions) = self.with(|state| {
+            if state.servers[me].acknowledged(session.write_offset) < need {
+                state.ask_acks(me);
+            }
+            (state.servers[me].acked.clone(), state.servers[me].demotions)
+        });
+        loop {
+            let changed = acked.notified();
+            self.running(me).await;
+            let (count, demoted) = self.with(|state| {
+                let server = &state.servers[me];
+                (server.acknowledged(session.write_offset), server.demotions != demotions)
+            });
+            if demoted {
+                let why =
+                    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
+                return Err(Reply::error(why));
+            }
+            if count >= need || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(count);
+            }
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = sleep_until(deadline.unwrap_or(began + Duration::from_secs(86_400))) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What a scenario does to servers, and what it may ask to choose its targets.
+
+use super::server::Process;
+use super::{Redis, State};
+use crate::network::{Death, Host};
+
+impl Redis {
+    pub fn count(&self) -> usize {
+        self.with(|state| state.servers.len())
+    }
+
+    /// Which host runs a server.
+    pub fn host_of(&self, server: usize) -> Host {
+        self.host(server)
+    }
+
+    /// `ip` and port of a server, as the cluster announces it.
+    pub fn address_of(&self, server: usize) -> (String, u16) {
+        self.with(|state| (state.servers[server].ip.clone(), state.servers[server].port))
+    }
+
+    /// The server with that address.
+    pub fn server_at(&self, ip: &str, port: u16) -> Option<usize> {
+        self.with(|state| state.servers.iter().position(|server| server.ip == ip && server.port == port))
+    }
+
+    pub fn process(&self, server: usize) -> Process {
+        self.with(|state| state.servers[server].process)
+    }
+
+    /// The primary of a slot, as its highest claimant says.
+    pub fn primary_of_slot(&self, slot: u16) -> usize {
+        self.with(|state| state.owner_of(state.unit_of(slot)))
+    }
+
+    /// The primary of the shard that began with server `shard`.
+    pub fn primary_of_shard(&self, shard: usize) -> usize {
+        self.with(|state| {
+            let share = super::slot::SLOTS as usize / state.settings.shards;
+            let low = (shard * share) as u16;
+            // Skip slots that may have gone elsewhere on their own.
+            let slot = (low..).find(|slot| !state.settings.single_slots.contains(slot)).unwrap_or(low);
+            state.owner_of(state.unit_of(slot))
+        })
+    }
+
+    pub fn replicas_of(&self, primary: usize) -> Vec<usize> {
+        self.with(|state| state.replicas_of(primary))
+    }
+
+    pub fn promotions(&self) -> u64 {
+        self.with(|state| state.tally.promotions)
+    }
+
+    pub fn failed_elections(&self) -> u64 {
+        self.with(|state| state.tally.failed_elections)
+    }
+
+    /// Every shard has a running primary that serves, and every running replica is in step with it.
+    pub fn settled(&self) -> bool {
+        self.with(|state| (0..state.servers.len()).all(|server| state.in_step(server)))
+    }
+
+    /// End a process. With [`Death::Machine`] nothing of it is heard any more, not even a reset.
+    pub fn kill(&self, server: usize, death: Death) {
+        if self.process(server) == Process::Dead {
+            return;
+        }
+        self.trace.tell(format!("redis-{} dies ({death:?})", server + 1));
+        self.net.kill(self.host(server), death);
+        self.with(|state| state.servers[server].process = Process::Dead);
+        let mut tasks = self.tasks.lock().expect("no panic inside the model");
+        drop(std::mem::take(&mut tasks[server]));
+        drop(tasks);
+        self.with(|state| state.servers[server].die());
+    }
+
+    /// Start a dead one again.
+    pub fn restart(&self, server: usize) {
+        if self.process(server) != Process::Dead {
+            return;
+        }
+        self.trace.tell(format!("redis-{} starts again", server + 1));
+        self.with(|state| {
+            let (persisted, id) = (state.settings.persisted, state.chance.next());
+            state.servers[server].boot(persisted, id);
+        });
+        self.run(server);
+    }
+
+    /// Another primary owns what this one owned, or it is a replica: only then a restart is safe (delivery.md).
+    pub fn replaced(&self, server: usize) -> bool {
+        self.with(|state| {
+            let units = state.servers[server].view.owned_by(server);
+            !state.servers[server].is_primary() || units.into_iter().all(|unit| state.owner_of(unit) != server)
+        })
+    }
+
+    pub fn pause(&self, server: usize) {
+        self.with(|state| {
+            let paused = &mut state.servers[server];
+            if paused.process == Process::Running {
+                paused.process = Process::Paused;
+                state.trace.tell(format!("redis-{} is paused", server + 1));
+            }
+        });
+    }
+
+    pub fn wake(&self, server: usize) {
+        self.with(|state| {
+            let paused = &mut state.servers[server];
+            if paused.process == Process::Paused {
+                paused.process = Process::Running;
+                paused.woken.notify_waiters();
+                state.trace.tell(format!("redis-{} wakes", server + 1));
+            }
+        });
+    }
+
+    /// Break a replica's link: it connects and synchronises again.
+    pub fn detach(&self, replica: usize) {
+        let master = self.with(|state| state.servers[replica].master());
+        if let Some(master) = master {
+            self.trace.tell(format!("the link of redis-{} to redis-{} breaks", replica + 1, master + 1));
+            self.net.reset(self.host(replica), self.host(master));
+        }
+    }
+
+    /// Put a server's clock ahead or behind.
+    pub fn skew(&self, server: usize, skew_ms: i64) {
+        self.trace.tell(format!("the clock of redis-{} is {skew_ms} ms off", server + 1));
+        self.with(|state| state.servers[server].skew_ms = skew_ms);
+    }
+
+    /// The next `count` elections get no vote.
+    pub fn spoil_elections(&self, count: u64) {
+        self.trace.tell(format!("the next {count} elections will fail"));
+        self.with(|state| state.tally.spoil += count);
+    }
+}
+
+impl State {
+    fn in_step(&self, me: usize) -> bool {
+        let server = &self.servers[me];
+        let alive = server.running() && server.state_ok;
+        match server.master() {
+            None => {
+                let owned = server.view.owned_by(me).all(|unit| self.owner_of(unit) == me);
+                let agreed = self.servers.iter().all(|other| other.view.owner == server.view.owner);
+                alive && owned && agreed
+            }
+            Some(master) => {
+                let primary = &self.servers[master];
+                let attached = primary.replicas.get(&me).is_some_and(|attached| attached.online);
+                alive && server.link.up() && primary.is_primary() && attached
+            }
+        }
+    }
+}
