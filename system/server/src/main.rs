@@ -1,1 +1,62 @@
-fn main() {}
+//! `chat-node`: settings, logs, node, SIGTERM, drain.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use system_server::config::{Settings, WrongSetting};
+use system_server::{Node, Telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+
+const WRONG_SETTING: u8 = 2;
+/// How long finished spans may take to leave, at the very end.
+const FLUSH: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    let settings = match Settings::from_process() {
+        Ok(settings) => settings,
+        Err(WrongSetting::Asked(text)) => {
+            let _ = write!(std::io::stdout(), "{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(wrong) => return refuse(&wrong),
+    };
+    let telemetry = Telemetry::start(&settings);
+    tracing::info!(node = settings.node_id, version = env!("CARGO_PKG_VERSION"), "starting");
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&error),
+    };
+    let code = runtime.block_on(run(settings, &telemetry));
+    runtime.shutdown_background();
+    telemetry.flush(FLUSH);
+    code
+}
+
+async fn run(settings: Settings, telemetry: &Telemetry) -> ExitCode {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return refuse(&"signals cannot be handled");
+    };
+    let node = match Node::start(settings, telemetry).await {
+        Ok(node) => node,
+        Err(error) => return refuse(&error),
+    };
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    node.drain().await;
+    ExitCode::SUCCESS
+}
+
+/// One line, whatever went wrong.
+fn refuse(why: &dyn std::fmt::Display) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "chat-node: {why}");
+    ExitCode::from(WRONG_SETTING)
+}

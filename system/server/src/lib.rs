@@ -1,0 +1,24 @@
+//! What is a chat node? Sessions, limits, HTTP, telemetry and drain, around a delivery that keeps the promise.
+//!
+//! The way of a message: [`socket`](self) reads and queues it, the session checks and charges it, a `Backend` stores
+//! it and answers, the outbox acks. What comes back from the log goes through the same outbox to every member.
+//! Deliberately absent: durability and order (`system-delivery`), the types of the wire (`system-protocol`).
+
+mod auth;
+mod backend;
+mod chat;
+pub mod config;
+mod engine;
+mod http;
+mod log;
+mod node;
+mod phase;
+mod pubsub;
+mod rate_limit;
+mod socket;
+mod telemetry;
+
+pub use auth::{Authenticator, Identity};
+pub use http::Origins;
+pub use node::{Node, StartError};
+pub use telemetry::{Telemetry, names};

@@ -1,0 +1,212 @@
+//! A chat node, from its settings to its end.
+//!
+//! [`Node::start`] binds and serves; the delivery behind it finds its Redis in its own time, and `/ready` says how
+//! that goes. [`Node::drain`] is the graceful end: nothing new, everything that was accepted answered, clients told
+//! and then put out.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::backend::Backend;
+use crate::chat::{Chat, Unanswered};
+use crate::config::{Delivery, Settings};
+use crate::engine::{self, Engine};
+use crate::http::{Http, HttpLimit, Readiness, router};
+use crate::phase::{Life, Phase};
+use crate::pubsub;
+use crate::socket::gate::Gate;
+use crate::telemetry::{Metrics, Observed, Telemetry, measure_lag};
+
+/// How long those who are put out may take before the process goes without them.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("--listen: {address} cannot be served on: {error}")]
+    Listen { address: SocketAddr, error: std::io::Error },
+}
+
+/// A running node. Dropping it is a crash.
+pub struct Node {
+    address: SocketAddr,
+    life: Life,
+    drain: Pin<Box<dyn Future<Output = ()> + Send>>,
+    tasks: JoinSet<()>,
+}
+
+/// What every node has, whatever delivers.
+struct Frame {
+    settings: Settings,
+    listener: TcpListener,
+    address: SocketAddr,
+    life: Life,
+    metrics: Arc<Metrics>,
+    tasks: JoinSet<()>,
+}
+
+impl Node {
+    pub async fn start(mut settings: Settings, telemetry: &Telemetry) -> Result<Node, StartError> {
+        let wrong = |error| StartError::Listen { address: settings.listen, error };
+        let listener = TcpListener::bind(settings.listen).await.map_err(wrong)?;
+        let address = listener.local_addr().map_err(wrong)?;
+        let delivery = std::mem::replace(&mut settings.delivery, Delivery::Memory);
+        let (life, metrics) = (Life::new(), Arc::new(Metrics::new()));
+        let mut frame = Frame { settings, listener, address, life, metrics, tasks: JoinSet::new() };
+        let node = match delivery {
+            Delivery::Memory => {
+                let chat = frame.chat(crate::log::memory(&frame.settings));
+                let engine = engine::local(&chat, &frame.settings);
+                frame.run(chat, engine, telemetry)
+            }
+            Delivery::Log(redis) => {
+                let chat = frame.chat(crate::log::durable(&frame.settings, redis));
+                let engine = engine::local(&chat, &frame.settings);
+                frame.run(chat, engine, telemetry)
+            }
+            Delivery::PubSub(redis) => {
+                let chat = frame.chat(pubsub::PubSub::new());
+                let (engine, connecting) = engine::clustered(&chat, &frame.settings, &redis);
+                frame.tasks.spawn(connecting);
+                frame.run(chat, engine, telemetry)
+            }
+        };
+        // The harness reads this line when it asked for port 0.
+        tracing::info!(%address, "listening");
+        Ok(node)
+    }
+
+    /// Where it really serves.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends gracefully, within the setting `drain_within`.
+    pub async fn drain(mut self) {
+        self.life.enter(Phase::Draining);
+        self.drain.await;
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Frame {
+    fn chat<B: Backend>(&mut self, backend: B) -> Arc<Chat<B>> {
+        let auth = std::mem::replace(&mut self.settings.auth, crate::auth::Authenticator::None);
+        Arc::new(Chat {
+            backend,
+            auth,
+            rate_limit: self.settings.rate_limit,
+            rooms_per_socket: self.settings.rooms_per_socket,
+            reconnect_within: self.settings.drain_within / 2,
+            life: self.life.clone(),
+            metrics: Arc::clone(&self.metrics),
+            unanswered: Arc::<Unanswered>::default(),
+        })
+    }
+
+    fn run<B: Backend>(mut self, chat: Arc<Chat<B>>, engine: Engine, telemetry: &Telemetry) -> Node {
+        let view = Arc::new(View(Arc::clone(&chat)));
+        self.metrics.observe(&view, &telemetry.spans);
+        self.tasks.spawn(measure_lag(Arc::clone(&self.metrics)));
+        let gate = Arc::new(Gate {
+            accept: engine.accept,
+            origins: self.settings.origins.clone(),
+            patience: self.settings.ping_timeout,
+            life: self.life.clone(),
+            metrics: Arc::clone(&self.metrics),
+        });
+        let app = router(Http {
+            gate,
+            metrics: Arc::clone(&self.metrics),
+            readiness: Box::new(move || view.readiness()),
+            limit: HttpLimit::new(self.settings.http_rate_limit, self.settings.trusted_proxies),
+            origins: self.settings.origins,
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let service = app.into_make_service_with_connect_info::<SocketAddr>();
+        // Chat frames are small and nobody should wait for the next one.
+        let listener = self.listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
+        self.tasks.spawn(async move {
+            let stopped = async move {
+                let _ = stopped.await;
+            };
+            if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
+                tracing::error!(%error, "the listener failed");
+            }
+        });
+        let drain = Box::pin(drain(chat, engine.close, stop, self.settings.drain_within));
+        Node { address: self.address, life: self.life, drain, tasks: self.tasks }
+    }
+}
+
+/// Called in the phase Draining.
+async fn drain<B: Backend>(chat: Arc<Chat<B>>, close: engine::Close, stop: oneshot::Sender<()>, within: Duration) {
+    let began = Instant::now();
+    tracing::info!(unanswered = chat.unanswered.count(), "draining");
+    let answered = async {
+        chat.backend.drained().await;
+        chat.unanswered.none().await;
+    };
+    let left = until_gone(&chat.metrics);
+    // Clients may move on at their own pace for half the time; answers may come until shortly before its end.
+    let _ = tokio::time::timeout_at(began + within / 2, left).await;
+    let _ = tokio::time::timeout_at(began + within.saturating_sub(3 * GOODBYE), answered).await;
+    chat.life.enter(Phase::Closing);
+    let _ = tokio::time::timeout(GOODBYE, async {
+        close().await;
+        until_gone(&chat.metrics).await;
+    })
+    .await;
+    let _ = stop.send(());
+    tracing::info!(
+        unanswered = chat.unanswered.count(),
+        connections = chat.metrics.connections.load(Ordering::Relaxed),
+        millis = began.elapsed().as_millis() as u64,
+        "drained"
+    );
+}
+
+/// Returns when no client is connected any more.
+async fn until_gone(metrics: &Metrics) {
+    const LOOK: Duration = Duration::from_millis(20);
+    while metrics.connections.load(Ordering::Relaxed) > 0 {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The node as an operator sees it.
+struct View<B>(Arc<Chat<B>>);
+
+impl<B: Backend> View<B> {
+    fn readiness(&self) -> Readiness {
+        let status = self.0.backend.status();
+        let draining = self.0.life.phase() != Phase::Running;
+        let degraded = status.shards.into_iter().filter(|(_, degraded)| *degraded).map(|(shard, _)| shard).collect();
+        Readiness { unready: if draining { Some("draining".to_owned()) } else { status.unready }, degraded }
+    }
+}
+
+impl<B: Backend> Observed for View<B> {
+    fn ready(&self) -> bool {
+        self.readiness().unready.is_none()
+    }
+
+    fn appends_pending(&self) -> u64 {
+        self.0.backend.status().pending
+    }
+
+    fn degraded(&self) -> Vec<(String, bool)> {
+        self.0.backend.status().shards
+    }
+}

@@ -1,0 +1,111 @@
+//! Plain Socket.IO with the stock Redis adapter, as most deployments run it: the baseline of a drill that shows what
+//! it loses.
+//!
+//! A message is broadcast through the adapter and acked as soon as Redis took the publish. There is no log: no offsets,
+//! no history, nobody knows what a member missed. Deliberately not improved.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use socketioxide::SocketIo;
+use socketioxide::socket::Socket;
+use socketioxide::{AdapterError, BroadcastError};
+use system_protocol::{ChatMessage, Joined, Left, Offset, Refusal, Room, Sent, event};
+
+use crate::backend::{Backend, Message, Outcome, Status};
+use crate::engine::Clustered;
+use crate::socket::RoomOutbox;
+
+pub(crate) struct PubSub {
+    io: Arc<OnceLock<SocketIo<Clustered>>>,
+}
+
+/// A socket in one of socketioxide's rooms.
+pub(crate) struct Member {
+    socket: Arc<Socket<Clustered>>,
+    room: Room,
+}
+
+impl PubSub {
+    pub(crate) fn new() -> Self {
+        PubSub { io: Arc::default() }
+    }
+
+    pub(crate) fn opened(&self, io: SocketIo<Clustered>) {
+        let _ = self.io.set(io);
+    }
+}
+
+impl Backend for PubSub {
+    type Adapter = Clustered;
+    type Member = Member;
+
+    fn join(
+        &self,
+        outbox: Arc<RoomOutbox<Clustered>>,
+        offset: Option<Offset>,
+    ) -> impl Future<Output = Result<(Member, bool), Refusal>> + Send + 'static {
+        let recovered = offset.is_none();
+        let member = Member { socket: Arc::clone(outbox.socket()), room: outbox.room.clone() };
+        // A loss in the outbox ends the session, which leaves the room.
+        let _ = outbox.joined(&joined(&member.room, recovered));
+        member.socket.join(member.room.to_string());
+        std::future::ready(Ok((member, recovered)))
+    }
+
+    fn position(&self, member: &Member) -> Joined {
+        joined(&member.room, true)
+    }
+
+    fn leave(&self, member: Member) -> Left {
+        member.socket.leave(member.room.to_string());
+        Left { room: member.room, offset: None }
+    }
+
+    fn submit(&self, message: Message) -> impl Future<Output = Outcome> + Send + 'static {
+        let io = Arc::clone(&self.io);
+        async move {
+            let Some(io) = io.get() else { return Outcome::Unknown };
+            let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+            let sent = Sent { id: message.id.clone(), offset: None, timestamp };
+            let room = message.room.to_string();
+            match io.within(room).emit(event::CHAT_MESSAGE, &broadcast(message, timestamp)).await {
+                // A member whose channel is full lost it: that is what this adapter does.
+                Ok(()) | Err(BroadcastError::Socket(_)) => Outcome::Stored { sent, duplicate: false },
+                Err(error) => unpublished(&error),
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let unready = self.io.get().is_none().then(|| "starting: no connection to Redis yet".to_owned());
+        Status { unready, ..Status::default() }
+    }
+
+    async fn drained(&self) {}
+}
+
+fn joined(room: &Room, recovered: bool) -> Joined {
+    Joined { room: room.clone(), offset: None, head: None, recovered }
+}
+
+fn broadcast(message: Message, timestamp: u64) -> ChatMessage {
+    ChatMessage {
+        id: message.id,
+        room: message.room,
+        sender: message.sender,
+        content: message.content,
+        timestamp,
+        offset: None,
+        traceparent: message.traceparent.filter(|parent| parent.sampled()),
+    }
+}
+
+fn unpublished(error: &BroadcastError) -> Outcome {
+    let reason: &dyn std::fmt::Display = match error {
+        BroadcastError::Adapter(AdapterError(error)) => error,
+        other => other,
+    };
+    tracing::warn!(error = %reason, "a publish failed; its message is not acked");
+    Outcome::Unknown
+}

@@ -1,0 +1,157 @@
+//! How many messages a socket may submit: arithmetic on instants that are passed in.
+//!
+//! A sliding window, so that no second of any phase holds more than the limit. A client that repeats an id because
+//! the ack did not come is not made to pay for our delay: one repeat per second and id is free.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use system_protocol::{MessageId, Room};
+use tokio::time::Instant;
+
+const WINDOW: Duration = Duration::from_secs(1);
+/// Ids remembered per socket; at ten messages a second that is at least 100 s, twenty ack timeouts.
+const REMEMBERED: usize = 1024;
+
+type Key = (Room, MessageId);
+
+/// One socket's account.
+#[derive(Debug)]
+pub(crate) struct RateLimit {
+    per_second: usize,
+    charged: VecDeque<Instant>,
+    /// When an id that was charged was last repeated for nothing.
+    repeats: BTreeMap<Key, Option<Instant>>,
+    order: VecDeque<Key>,
+}
+
+impl RateLimit {
+    pub(crate) fn new(per_second: u32) -> Self {
+        RateLimit {
+            per_second: per_second as usize,
+            charged: VecDeque::new(),
+            repeats: BTreeMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// Whether a message may pass; if not, after how long the same one may.
+    pub(crate) fn admit(&mut self, now: Instant, message: Option<Key>) -> Result<(), Duration> {
+        if message.as_ref().is_some_and(|key| self.repeats_for_nothing(now, key)) {
+            return Ok(());
+        }
+        while self.charged.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
+            self.charged.pop_front();
+        }
+        if self.charged.len() >= self.per_second {
+            let first = self.charged.front().copied().unwrap_or(now);
+            return Err((first + WINDOW).duration_since(now));
+        }
+        self.charged.push_back(now);
+        if let Some(key) = message {
+            self.remember(key);
+        }
+        Ok(())
+    }
+
+    fn repeats_for_nothing(&mut self, now: Instant, key: &Key) -> bool {
+        let Some(last) = self.repeats.get_mut(key) else { return false };
+        if last.is_some_and(|last| now.duration_since(last) < WINDOW) {
+            return false;
+        }
+        *last = Some(now);
+        true
+    }
+
+    fn remember(&mut self, key: Key) {
+        if self.repeats.contains_key(&key) {
+            return;
+        }
+        if self.order.len() == REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.repeats.remove(&oldest);
+        }
+        self.order.push_back(key.clone());
+        self.repeats.insert(key, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn id(name: &str) -> Option<Key> {
+        Some((Room::default(), MessageId::parse(name).unwrap()))
+    }
+
+    #[test]
+    fn ten_pass_and_the_eleventh_learns_when_it_may() {
+        let (mut limit, start) = (RateLimit::new(10), Instant::now());
+        for n in 0..10 {
+            assert_eq!(limit.admit(start + ms(n * 10), None), Ok(()));
+        }
+        assert_eq!(limit.admit(start + ms(100), None), Err(ms(900)));
+        assert_eq!(limit.admit(start + ms(999), None), Err(ms(1)));
+        assert_eq!(limit.admit(start + ms(1000), None), Ok(()));
+        assert_eq!(limit.admit(start + ms(1000), None), Err(ms(10)));
+    }
+
+    #[test]
+    fn a_repeat_is_free_once_per_second_and_id() {
+        let (mut limit, start) = (RateLimit::new(1), Instant::now());
+        assert_eq!(limit.admit(start, id("a")), Ok(()));
+        assert_eq!(limit.admit(start + ms(1), id("a")), Ok(()));
+        assert!(limit.admit(start + ms(2), id("a")).is_err());
+        assert_eq!(limit.admit(start + ms(1001), id("a")), Ok(()));
+        assert_eq!(limit.admit(start + ms(1001), id("b")), Ok(()), "the free repeat took nobody's place");
+        assert!(limit.admit(start + ms(1002), id("c")).is_err());
+    }
+
+    #[test]
+    fn an_id_that_was_refused_has_no_free_repeat() {
+        let (mut limit, start) = (RateLimit::new(1), Instant::now());
+        assert_eq!(limit.admit(start, id("a")), Ok(()));
+        assert!(limit.admit(start, id("b")).is_err());
+        assert!(limit.admit(start + ms(1), id("b")).is_err());
+    }
+
+    #[test]
+    fn the_same_id_in_another_room_is_another_message() {
+        let (mut limit, start) = (RateLimit::new(1), Instant::now());
+        assert_eq!(limit.admit(start, id("a")), Ok(()));
+        let elsewhere = Some((Room::parse("other").unwrap(), MessageId::parse("a").unwrap()));
+        assert!(limit.admit(start, elsewhere).is_err());
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let (mut limit, start) = (RateLimit::new(u32::MAX), Instant::now());
+        for n in 0..3 * REMEMBERED {
+            assert_eq!(limit.admit(start, id(&n.to_string())), Ok(()));
+        }
+        assert_eq!((limit.order.len(), limit.repeats.len()), (REMEMBERED, REMEMBERED));
+    }
+
+    proptest! {
+        #[test]
+        fn no_second_holds_more_than_the_limit(gaps in prop::collection::vec(0_u64..400, 1..200)) {
+            let (mut limit, mut now, mut passed) = (RateLimit::new(10), Instant::now(), Vec::new());
+            for gap in gaps {
+                now += ms(gap);
+                match limit.admit(now, None) {
+                    Ok(()) => passed.push(now),
+                    Err(wait) => prop_assert!(wait > Duration::ZERO && wait <= WINDOW),
+                }
+                let in_window = passed.iter().filter(|at| now.duration_since(**at) < WINDOW).count();
+                prop_assert!(in_window <= 10);
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The handshake: who may become a WebSocket, and the switch from HTTP to one.
+//!
+//! Our own, because socketioxide's would answer a polling request otherwise than the contract says, keeps the whole
+//! request alive with the socket, and leaves nothing between itself and the stream.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{
+    CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::link::Link;
+use super::wire::Wire;
+use crate::http::Origins;
+use crate::phase::{Life, Phase};
+use crate::telemetry::{Metrics, add};
+
+pub(crate) type Stream = Wire<TokioIo<Upgraded>>;
+/// Hands a stream to socketioxide. False when it does not want it.
+pub(crate) type Accept = Box<dyn Fn(Stream, Request<()>) -> bool + Send + Sync>;
+
+/// Everything that a handshake needs.
+pub(crate) struct Gate {
+    pub(crate) accept: Accept,
+    pub(crate) origins: Origins,
+    /// How long a peer may take no bytes.
+    pub(crate) patience: Duration,
+    pub(crate) life: Life,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// A refusal in Engine.IO's words.
+struct No(StatusCode, u8, &'static str);
+
+const UNKNOWN_TRANSPORT: No = No(StatusCode::BAD_REQUEST, 0, "Transport unknown");
+const UNKNOWN_SESSION: No = No(StatusCode::BAD_REQUEST, 1, "Session ID unknown");
+const BAD_METHOD: No = No(StatusCode::BAD_REQUEST, 2, "Bad handshake method");
+const BAD_REQUEST: No = No(StatusCode::BAD_REQUEST, 3, "Bad request");
+const FORBIDDEN: No = No(StatusCode::FORBIDDEN, 4, "Forbidden");
+const UNSUPPORTED: No = No(StatusCode::BAD_REQUEST, 5, "Unsupported protocol version");
+const DRAINING: No = No(StatusCode::SERVICE_UNAVAILABLE, 3, "Draining");
+
+impl Gate {
+    pub(crate) fn handshake(self: &Arc<Self>, request: Request<Body>) -> Response<Body> {
+        match self.check(&request) {
+            Ok(key) => {
+                let gate = Arc::clone(self);
+                tokio::spawn(async move { gate.switch(request).await });
+                switching(&key)
+            }
+            Err(no) => no.response(),
+        }
+    }
+
+    /// The key to be answered, when everything is as it should be.
+    fn check(&self, request: &Request<Body>) -> Result<String, No> {
+        let asked = |name: &str| {
+            let pairs = request.uri().query().unwrap_or_default().split('&');
+            pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+        };
+        if !self.origins.allow(request.headers()) {
+            return Err(FORBIDDEN);
+        }
+        if asked("transport") != Some("websocket") {
+            return Err(UNKNOWN_TRANSPORT);
+        }
+        if asked("EIO") != Some("4") {
+            return Err(UNSUPPORTED);
+        }
+        if asked("sid").is_some() {
+            return Err(UNKNOWN_SESSION);
+        }
+        if request.method() != Method::GET {
+            return Err(BAD_METHOD);
+        }
+        if self.life.phase() != Phase::Running {
+            return Err(DRAINING);
+        }
+        websocket_key(request.headers()).ok_or(BAD_REQUEST)
+    }
+
+    async fn switch(&self, request: Request<Body>) {
+        let Ok(stream) = hyper::upgrade::on(request).await else { return };
+        let link = Arc::new(Link::new());
+        add(&self.metrics.connections_total);
+        self.metrics.connections.fetch_add(1, Ordering::Relaxed);
+        let wire = Wire::new(TokioIo::new(stream), Arc::clone(&link), self.patience);
+        if (self.accept)(wire, engine_request(&link)) {
+            link.closed().await;
+        }
+        self.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What socketioxide sees of the request, and keeps as long as the socket: the protocol and the link, no headers.
+fn engine_request(link: &Arc<Link>) -> Request<()> {
+    let request = Request::get("/socket.io/?EIO=4&transport=websocket").extension(Arc::clone(link));
+    request.body(()).expect("the URI is constant")
+}
+
+/// RFC 6455, section 4.2.1.
+fn websocket_key(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let upgrade = text(CONNECTION)?.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
+    let websocket = text(UPGRADE)?.eq_ignore_ascii_case("websocket");
+    (upgrade && websocket && text(SEC_WEBSOCKET_VERSION)? == "13")
+        .then(|| text(SEC_WEBSOCKET_KEY).map(str::to_owned))?
+}
+
+fn switching(key: &str) -> Response<Body> {
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()))
+        .body(Body::empty())
+        .expect("the accept key is base64")
+}
+
+impl No {
+    fn response(&self) -> Response<Body> {
+        let No(status, code, message) = self;
+        let body = json!({ "code": code, "message": message }).to_string();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = *status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}

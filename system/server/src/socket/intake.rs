@@ -1,0 +1,90 @@
+//! From the reader to the session's queue, synchronously.
+//!
+//! socketioxide spawns a task per message for an ordinary handler, and two messages of one sender may then swap. This
+//! handler runs in the reader instead: it reads the payload (so that the queue holds small valid values, never a
+//! megabyte of JSON) and pushes.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use socketioxide::adapter::Adapter;
+use socketioxide::extract::AckSender;
+use socketioxide::handler::{FromMessageParts, MessageHandler, Value};
+use socketioxide::socket::Socket;
+use system_protocol::{Join, Leave, Refusal, Submit};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
+
+/// Requests that may wait for the session's task, which waits for nothing itself.
+pub(super) const REQUESTS: usize = 1024;
+
+/// What a client asks for.
+pub(super) enum Asked {
+    Submit(Submit),
+    Join(Join),
+    Leave(Leave),
+    /// A payload that breaks the contract, and whether it counts as a message.
+    Invalid {
+        refusal: Refusal,
+        message: bool,
+    },
+}
+
+pub(super) struct Request<A: Adapter> {
+    pub(super) asked: Asked,
+    pub(super) ack: AckSender<A>,
+    pub(super) arrived: Instant,
+}
+
+/// How the payload of one event is read.
+pub(super) type Read = fn(&Json) -> Asked;
+
+pub(super) fn submit(payload: &Json) -> Asked {
+    Submit::parse(payload).map_or_else(|refusal| Asked::Invalid { refusal, message: true }, Asked::Submit)
+}
+
+pub(super) fn join(payload: &Json) -> Asked {
+    Join::parse(payload).map_or_else(|refusal| Asked::Invalid { refusal, message: false }, Asked::Join)
+}
+
+pub(super) fn leave(payload: &Json) -> Asked {
+    Leave::parse(payload).map_or_else(|refusal| Asked::Invalid { refusal, message: false }, Asked::Leave)
+}
+
+/// The handler of one event.
+pub(super) struct Intake<A: Adapter> {
+    read: Read,
+    queue: mpsc::Sender<Request<A>>,
+    overflow: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Tells this handler from socketioxide's own, which are told apart by their arguments.
+pub(super) struct Synchronous;
+
+impl<A: Adapter> Intake<A> {
+    /// `overflow` is called when the queue is full.
+    pub(super) fn new(read: Read, queue: mpsc::Sender<Request<A>>, overflow: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Intake { read, queue, overflow }
+    }
+}
+
+impl<A: Adapter> MessageHandler<A, Synchronous> for Intake<A> {
+    fn call(&self, socket: Arc<Socket<A>>, mut value: Value, ack_id: Option<i64>) {
+        let Ok(ack) = AckSender::from_message_parts(&socket, &mut value, &ack_id);
+        let request = Request { asked: (self.read)(&payload(&value)), ack, arrived: Instant::now() };
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(request) {
+            // Whoever sends so fast does not wait for answers, and skipping one request would break the order.
+            (self.overflow)();
+        }
+    }
+}
+
+/// The first argument after the event's name.
+fn payload(value: &Value) -> Json {
+    let text = value.as_str().map(|text| text.as_str()).unwrap_or_default();
+    match serde_json::from_str(text) {
+        Ok(Json::Array(mut arguments)) if arguments.len() > 1 => arguments.swap_remove(1),
+        _ => Json::Null,
+    }
+}

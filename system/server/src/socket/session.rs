@@ -1,0 +1,339 @@
+//! One client's session: its requests in order, its rooms, its answers.
+//!
+//! One task works off the queue and never waits for Redis: joins and messages are futures beside it. A request for a
+//! room that is being joined waits for that join, in order; requests for other rooms go on. Deliberately absent: the
+//! session's position in a room and the order of what it gets, which delivery keeps.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use socketioxide::extract::AckSender;
+use system_protocol::{Code, Draining, Join, Leave, MessageId, Offset, Refusal, Room, Submit, TraceParent, event};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use super::intake::{Asked, Request};
+use super::outbox::{Answer, Outbox, RoomOutbox};
+use crate::auth::Identity;
+use crate::backend::{Backend, Message, Outcome};
+use crate::chat::{Chat, Pending};
+use crate::phase::Phase;
+use crate::rate_limit::RateLimit;
+use crate::telemetry::{RESUME_FRESH, RESUME_LOST, RESUME_RECOVERED, TARGET, add, trace};
+
+/// Requests that may wait for joins; a client that sends more does not read its answers.
+const PARKED: usize = 1024;
+
+pub(super) struct Session<B: Backend> {
+    chat: Arc<Chat<B>>,
+    identity: Identity,
+    outbox: Arc<Outbox<B::Adapter>>,
+    requests: mpsc::Receiver<Request<B::Adapter>>,
+    gone: Arc<Notify>,
+    first: Option<(Room, Option<Offset>)>,
+    rooms: BTreeMap<Room, Place<B>>,
+    parked: usize,
+    limit: RateLimit,
+    doing: FuturesUnordered<Doing<B>>,
+}
+
+type Doing<B> = Pin<Box<dyn Future<Output = Done<B>> + Send>>;
+
+/// How a session stands to a room.
+enum Place<B: Backend> {
+    /// And what waits for it.
+    Joining(VecDeque<Request<B::Adapter>>),
+    In(B::Member),
+}
+
+/// What came of something that took its time.
+enum Done<B: Backend> {
+    Joined { outbox: Arc<RoomOutbox<B::Adapter>>, resumed: bool, result: Result<(B::Member, bool), Refusal> },
+    Sent(Sending<B>, Outcome),
+}
+
+/// A message that was accepted and not answered.
+struct Sending<B: Backend> {
+    ack: AckSender<B::Adapter>,
+    arrived: Instant,
+    id: MessageId,
+    room: Room,
+    traceparent: Option<TraceParent>,
+    _pending: Pending,
+}
+
+impl<B: Backend> Session<B> {
+    pub(super) fn new(
+        chat: Arc<Chat<B>>,
+        identity: Identity,
+        outbox: Arc<Outbox<B::Adapter>>,
+        requests: mpsc::Receiver<Request<B::Adapter>>,
+        gone: Arc<Notify>,
+    ) -> Self {
+        let limit = RateLimit::new(chat.rate_limit);
+        let (rooms, doing) = (BTreeMap::new(), FuturesUnordered::new());
+        Session { chat, identity, outbox, requests, gone, first: None, rooms, parked: 0, limit, doing }
+    }
+
+    /// The room of CONNECT.
+    pub(super) fn with_first(mut self, room: Room, offset: Option<Offset>) -> Self {
+        self.first = Some((room, offset));
+        self
+    }
+
+    /// Runs until the client is gone, by whatever way.
+    pub(super) async fn run(mut self) {
+        self.chat.metrics.session(None, Some(0));
+        let mut life = self.chat.life.follow();
+        let link = Arc::clone(self.outbox.link());
+        let gone = Arc::clone(&self.gone);
+        let ended = async {
+            tokio::select! {
+                biased;
+                () = link.closed() => {}
+                () = gone.notified() => {}
+            }
+        };
+        tokio::pin!(ended);
+        if let Some((room, offset)) = self.first.take() {
+            self.join(Join { room, offset }, Answer::Event);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut ended => break,
+                phase = life.next() => self.phase(phase),
+                Some(done) = self.doing.next(), if !self.doing.is_empty() => self.done(done),
+                Some(request) = self.requests.recv() => self.request(request),
+            }
+        }
+        self.end();
+    }
+
+    /// A session that has lost a packet has nothing more to say; its stream ends, and so does this.
+    fn phase(&self, phase: Phase) {
+        if phase == Phase::Draining {
+            let within = self.chat.reconnect_within.as_millis() as u64;
+            let _ = self.outbox.emit(event::DRAINING, &Draining { reconnect_within_ms: within });
+        }
+    }
+
+    fn request(&mut self, request: Request<B::Adapter>) {
+        let Request { asked, ack, arrived } = request;
+        if self.chat.life.phase() != Phase::Running {
+            return self.refuse(ack, &Refusal::new(Code::Draining, "This node is going away"));
+        }
+        match asked {
+            Asked::Invalid { refusal, message } => {
+                let charged = if message { self.charge(None) } else { Ok(()) };
+                self.refuse(ack, &charged.err().unwrap_or(refusal));
+            }
+            Asked::Submit(submit) => self.submit(submit, ack, arrived),
+            Asked::Join(join) => self.join(join, Answer::Ack(ack)),
+            Asked::Leave(leave) => self.leave(leave, ack, arrived),
+        }
+    }
+
+    fn submit(&mut self, submit: Submit, ack: AckSender<B::Adapter>, arrived: Instant) {
+        let room = submit.room.clone().unwrap_or_default();
+        let key = submit.id.clone().map(|id| (room.clone(), id));
+        if let Err(refusal) = self.charge(key) {
+            return self.refuse(ack, &refusal);
+        }
+        match self.rooms.get_mut(&room) {
+            None => self.refuse(ack, &not_in(&room)),
+            Some(Place::Joining(_)) => self.park(&room, Request { asked: Asked::Submit(submit), ack, arrived }),
+            Some(Place::In(_)) => self.send(room, submit, ack, arrived),
+        }
+    }
+
+    fn send(&mut self, room: Room, submit: Submit, ack: AckSender<B::Adapter>, arrived: Instant) {
+        let id = submit.id.unwrap_or_else(new_id);
+        let span = tracing::info_span!(target: TARGET, "chat.accept", message.id = %id, room = %room);
+        trace::continue_from(&span, submit.traceparent);
+        let traceparent = trace::traceparent_of(&span, submit.traceparent);
+        let message = Message {
+            room: room.clone(),
+            sender: self.identity.user.clone(),
+            id: id.clone(),
+            content: submit.content,
+            traceparent,
+            received: arrived,
+        };
+        add(&self.chat.metrics.accepted);
+        let sending = Sending { ack, arrived, id, room, traceparent, _pending: self.chat.unanswered.one_more() };
+        let outcome = span.in_scope(|| self.chat.backend.submit(message));
+        self.doing.push(Box::pin(async move { Done::Sent(sending, outcome.await) }));
+    }
+
+    fn join(&mut self, join: Join, answer: Answer<B::Adapter>) {
+        let Join { room, offset } = join;
+        let outbox = Arc::new(RoomOutbox::new(room.clone(), Arc::clone(&self.outbox), answer));
+        match self.rooms.get_mut(&room) {
+            Some(Place::In(member)) => {
+                let _ = outbox.joined(&self.chat.backend.position(member));
+                return;
+            }
+            Some(Place::Joining(_)) => return self.join_again(outbox),
+            None => {}
+        }
+        if let Err(refusal) = self.may_enter(&room) {
+            let _ = outbox.refuse(&refusal);
+            return;
+        }
+        self.change_rooms(|rooms| {
+            rooms.insert(room, Place::Joining(VecDeque::new()));
+        });
+        let joining = self.chat.backend.join(Arc::clone(&outbox), offset);
+        let resumed = offset.is_some();
+        self.doing.push(Box::pin(async move {
+            let result = joining.await;
+            Done::Joined { outbox, resumed, result }
+        }));
+    }
+
+    /// Two joins of one room at once: the second is answered when the first is through.
+    fn join_again(&mut self, outbox: Arc<RoomOutbox<B::Adapter>>) {
+        let room = outbox.room.clone();
+        if let Some(ack) = outbox.take_ack() {
+            let asked = Asked::Join(Join { room: room.clone(), offset: None });
+            self.park(&room, Request { asked, ack, arrived: Instant::now() });
+        }
+    }
+
+    fn may_enter(&self, room: &Room) -> Result<(), Refusal> {
+        self.identity.may_join(room)?;
+        let limit = self.chat.rooms_per_socket;
+        if self.rooms.len() < limit {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::TooManyRooms, format!("Too many rooms: {limit} per connection")))
+    }
+
+    fn leave(&mut self, leave: Leave, ack: AckSender<B::Adapter>, arrived: Instant) {
+        let room = leave.room.clone();
+        match self.rooms.get(&room) {
+            None => return self.refuse(ack, &not_in(&room)),
+            Some(Place::Joining(_)) => return self.park(&room, Request { asked: Asked::Leave(leave), ack, arrived }),
+            Some(Place::In(_)) => {}
+        }
+        if let Some(Place::In(member)) = self.change_rooms(|rooms| rooms.remove(&room)) {
+            let left = self.chat.backend.leave(member);
+            let _ = self.outbox.ack(ack, &left);
+        }
+    }
+
+    fn park(&mut self, room: &Room, request: Request<B::Adapter>) {
+        if self.parked >= PARKED {
+            return self.outbox.close();
+        }
+        if let Some(Place::Joining(waiting)) = self.rooms.get_mut(room) {
+            self.parked += 1;
+            waiting.push_back(request);
+        }
+    }
+
+    fn done(&mut self, done: Done<B>) {
+        match done {
+            Done::Sent(sending, outcome) => self.answer(sending, outcome),
+            Done::Joined { outbox, resumed, result } => self.joined(&outbox, resumed, result),
+        }
+    }
+
+    fn joined(&mut self, outbox: &RoomOutbox<B::Adapter>, resumed: bool, result: Result<(B::Member, bool), Refusal>) {
+        let before = self.rooms.len();
+        let Some(Place::Joining(waiting)) = self.rooms.remove(&outbox.room) else { return };
+        match result {
+            Ok((member, recovered)) => {
+                let outcome = match (resumed, recovered) {
+                    (_, false) => RESUME_LOST,
+                    (true, true) => RESUME_RECOVERED,
+                    (false, true) => RESUME_FRESH,
+                };
+                add(&self.chat.metrics.resumes[outcome]);
+                self.rooms.insert(outbox.room.clone(), Place::In(member));
+            }
+            Err(refusal) => {
+                let _ = outbox.refuse(&refusal);
+                self.chat.metrics.session(Some(before), Some(self.rooms.len()));
+            }
+        }
+        self.parked -= waiting.len();
+        for request in waiting {
+            self.unpark(request);
+        }
+    }
+
+    /// What waited was charged when it came.
+    fn unpark(&mut self, request: Request<B::Adapter>) {
+        let Request { asked, ack, arrived } = request;
+        match asked {
+            Asked::Submit(submit) => {
+                let room = submit.room.clone().unwrap_or_default();
+                match self.rooms.get(&room) {
+                    None => self.refuse(ack, &not_in(&room)),
+                    Some(Place::Joining(_)) => self.park(&room, Request { asked: Asked::Submit(submit), ack, arrived }),
+                    Some(Place::In(_)) => self.send(room, submit, ack, arrived),
+                }
+            }
+            Asked::Join(join) => self.join(join, Answer::Ack(ack)),
+            Asked::Leave(leave) => self.leave(leave, ack, arrived),
+            Asked::Invalid { refusal, .. } => self.refuse(ack, &refusal),
+        }
+    }
+
+    fn answer(&self, sending: Sending<B>, outcome: Outcome) {
+        match outcome {
+            Outcome::Unknown => add(&self.chat.metrics.indeterminate),
+            Outcome::Refused(refusal) => self.refuse(sending.ack, &refusal),
+            Outcome::Stored { sent, duplicate } => {
+                let offset = sent.offset.map(|offset| offset.to_string()).unwrap_or_default();
+                let span = tracing::info_span!(
+                    target: TARGET, "chat.ack",
+                    message.id = %sending.id, room = %sending.room, offset = offset, duplicate = duplicate,
+                );
+                trace::continue_from(&span, sending.traceparent);
+                if self.outbox.ack(sending.ack, &sent).is_ok() {
+                    self.chat.metrics.acked(sending.arrived.elapsed(), duplicate);
+                }
+            }
+        }
+    }
+
+    fn charge(&mut self, key: Option<(Room, MessageId)>) -> Result<(), Refusal> {
+        let wait = self.limit.admit(Instant::now(), key);
+        // Rounded up: who comes back after that many milliseconds is let in.
+        wait.map_err(|wait| Refusal::rate_limited(self.chat.rate_limit, wait.as_nanos().div_ceil(1_000_000) as u64))
+    }
+
+    fn refuse(&self, ack: AckSender<B::Adapter>, refusal: &Refusal) {
+        let _ = self.outbox.refuse(Some(ack), refusal);
+    }
+
+    fn change_rooms<T>(&mut self, change: impl FnOnce(&mut BTreeMap<Room, Place<B>>) -> T) -> T {
+        let before = self.rooms.len();
+        let result = change(&mut self.rooms);
+        self.chat.metrics.session(Some(before), Some(self.rooms.len()));
+        result
+    }
+
+    fn end(mut self) {
+        self.chat.metrics.session(Some(self.rooms.len()), None);
+        self.doing.clear();
+        for (_, place) in std::mem::take(&mut self.rooms) {
+            if let Place::In(member) = place {
+                self.chat.backend.leave(member);
+            }
+        }
+    }
+}
+
+fn not_in(room: &Room) -> Refusal {
+    Refusal::new(Code::NotInRoom, format!("Not in room: {room}"))
+}
+
+fn new_id() -> MessageId {
+    MessageId::parse(&uuid::Uuid::now_v7().to_string()).expect("a UUID is of the id alphabet")
+}

@@ -1,0 +1,271 @@
+//! The node's counters, and their way to `/metrics`.
+//!
+//! What happens per message or delivery is an atomic that is read at the scrape; only latencies go through the SDK at
+//! once. What others know (delivery's state, the spans' fate) is asked at the scrape through [`Observed`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Registry, TextEncoder};
+use system_protocol::Code;
+
+use super::SpanCounts;
+use super::names::{self, Metric};
+
+/// Bounds of latencies, seconds: from half a millisecond to a failover and beyond.
+const LATENCIES: [f64; 16] =
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0];
+
+/// Label values of [`names::SESSIONS`].
+const SIZES: [&str; 4] = ["0", "1", "2-10", "11+"];
+
+pub(crate) const RESUME_FRESH: usize = 0;
+pub(crate) const RESUME_RECOVERED: usize = 1;
+pub(crate) const RESUME_LOST: usize = 2;
+const RESUMES: [&str; 3] = ["fresh", "recovered", "lost"];
+
+/// What is asked of others at each scrape.
+pub(crate) trait Observed: Send + Sync + 'static {
+    fn ready(&self) -> bool;
+    fn appends_pending(&self) -> u64;
+    fn degraded(&self) -> Vec<(String, bool)>;
+}
+
+/// Counts of one node. Cheap to touch from any thread.
+pub(crate) struct Metrics {
+    pub(crate) connections: AtomicI64,
+    pub(crate) connections_total: AtomicU64,
+    sessions: [AtomicI64; SIZES.len()],
+    connects_refused: [AtomicU64; Code::ALL.len()],
+    refused: [AtomicU64; Code::ALL.len()],
+    pub(crate) accepted: AtomicU64,
+    pub(crate) acked_first: AtomicU64,
+    pub(crate) acked_duplicate: AtomicU64,
+    pub(crate) indeterminate: AtomicU64,
+    pub(crate) delivered_live: AtomicU64,
+    pub(crate) delivered_replay: AtomicU64,
+    pub(crate) resumes: [AtomicU64; RESUMES.len()],
+    pub(crate) slow_consumers: AtomicU64,
+    queue_peak: AtomicU64,
+    lag_micros: AtomicU64,
+    ack_seconds: Histogram<f64>,
+    delivery_seconds: Histogram<f64>,
+    provider: SdkMeterProvider,
+    registry: Registry,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_units()
+            .without_counter_suffixes()
+            .without_target_info()
+            .scope_info_enabled(false);
+        let exporter = exporter.build().expect("the registry is new");
+        let provider = SdkMeterProvider::builder().with_reader(exporter).build();
+        let meter = provider.meter("chat-node");
+        Metrics {
+            connections: AtomicI64::default(),
+            connections_total: AtomicU64::default(),
+            sessions: Default::default(),
+            connects_refused: Default::default(),
+            refused: Default::default(),
+            accepted: AtomicU64::default(),
+            acked_first: AtomicU64::default(),
+            acked_duplicate: AtomicU64::default(),
+            indeterminate: AtomicU64::default(),
+            delivered_live: AtomicU64::default(),
+            delivered_replay: AtomicU64::default(),
+            resumes: Default::default(),
+            slow_consumers: AtomicU64::default(),
+            queue_peak: AtomicU64::default(),
+            lag_micros: AtomicU64::default(),
+            ack_seconds: latency(&meter, &names::ACK_SECONDS),
+            delivery_seconds: latency(&meter, &names::DELIVERY_SECONDS),
+            provider,
+            registry,
+        }
+    }
+
+    /// Prometheus's text format, version 0.0.4.
+    pub(crate) fn text(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    pub(crate) fn refused(&self, code: Code) {
+        count(&self.refused, code);
+    }
+
+    pub(crate) fn connect_refused(&self, code: Code) {
+        count(&self.connects_refused, code);
+    }
+
+    /// A session is now in `rooms` rooms, was in `before`; `None` is no session at all.
+    pub(crate) fn session(&self, before: Option<usize>, rooms: Option<usize>) {
+        for (rooms, change) in [(before, -1), (rooms, 1)] {
+            if let Some(rooms) = rooms {
+                self.sessions[size(rooms)].fetch_add(change, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(crate) fn acked(&self, after: Duration, duplicate: bool) {
+        add(if duplicate { &self.acked_duplicate } else { &self.acked_first });
+        self.ack_seconds.record(after.as_secs_f64(), &[]);
+    }
+
+    pub(crate) fn delivered(&self, after: Option<Duration>) {
+        match after {
+            None => add(&self.delivered_replay),
+            Some(after) => {
+                add(&self.delivered_live);
+                self.delivery_seconds.record(after.as_secs_f64(), &[]);
+            }
+        }
+    }
+
+    pub(crate) fn waiting(&self, packets: usize) {
+        self.queue_peak.fetch_max(packets as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn lagged(&self, by: Duration) {
+        self.lag_micros.fetch_max(by.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// Registers everything that is read at the scrape.
+    pub(crate) fn observe(self: &Arc<Self>, others: &Arc<impl Observed>, spans: &Arc<SpanCounts>) {
+        let meter = self.provider.meter("chat-node");
+        self.observe_ourselves(&meter);
+        self.observe_by_reason(&meter);
+        observe_others(&meter, others);
+        let (exported, dropped) = (Arc::clone(spans), Arc::clone(spans));
+        counter(&meter, &names::SPANS_EXPORTED, move || exported.exported.load(Ordering::Relaxed));
+        counter(&meter, &names::SPANS_DROPPED, move || dropped.dropped.load(Ordering::Relaxed));
+    }
+
+    fn observe_ourselves(self: &Arc<Self>, meter: &Meter) {
+        type Read = fn(&Metrics) -> u64;
+        let counters: [(&Metric, Read); 4] = [
+            (&names::CONNECTIONS_TOTAL, |m| m.connections_total.load(Ordering::Relaxed)),
+            (&names::MESSAGES_ACCEPTED, |m| m.accepted.load(Ordering::Relaxed)),
+            (&names::MESSAGES_INDETERMINATE, |m| m.indeterminate.load(Ordering::Relaxed)),
+            (&names::SLOW_CONSUMERS, |m| m.slow_consumers.load(Ordering::Relaxed)),
+        ];
+        for (metric, read) in counters {
+            let this = Arc::clone(self);
+            counter(meter, metric, move || read(&this));
+        }
+        let gauges: [(&Metric, fn(&Metrics) -> f64); 3] = [
+            (&names::CONNECTIONS, |m| m.connections.load(Ordering::Relaxed) as f64),
+            (&names::SEND_QUEUE_PEAK, |m| m.queue_peak.swap(0, Ordering::Relaxed) as f64),
+            (&names::RUNTIME_LAG, |m| m.lag_micros.swap(0, Ordering::Relaxed) as f64 / 1e6),
+        ];
+        for (metric, read) in gauges {
+            let this = Arc::clone(self);
+            gauges_of(meter, metric, move || vec![(read(&this), vec![])]);
+        }
+        let labels = vec![
+            KeyValue::new("version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("profile", if cfg!(debug_assertions) { "debug" } else { "release" }),
+        ];
+        gauges_of(meter, &names::BUILD_INFO, move || vec![(1.0, labels.clone())]);
+    }
+
+    fn observe_by_reason(self: &Arc<Self>, meter: &Meter) {
+        type Read = fn(&Metrics) -> Vec<(u64, &'static str)>;
+        let tables: [(&Metric, &'static str, Read); 5] = [
+            (&names::MESSAGES_REFUSED, "reason", |m| labelled(&m.refused, &Code::ALL.map(Code::as_str))),
+            (&names::CONNECTS_REFUSED, "reason", |m| labelled(&m.connects_refused, &Code::ALL.map(Code::as_str))),
+            (&names::RESUMES, "outcome", |m| labelled(&m.resumes, &RESUMES)),
+            (&names::MESSAGES_ACKED, "copy", |m| {
+                vec![(read(&m.acked_first), "first"), (read(&m.acked_duplicate), "duplicate")]
+            }),
+            (&names::MESSAGES_DELIVERED, "kind", |m| {
+                vec![(read(&m.delivered_live), "live"), (read(&m.delivered_replay), "replay")]
+            }),
+        ];
+        for (metric, label, rows) in tables {
+            let this = Arc::clone(self);
+            let builder = meter.u64_observable_counter(metric.name).with_description(metric.meaning);
+            builder
+                .with_callback(move |observer| {
+                    for (value, name) in rows(&this) {
+                        observer.observe(value, &[KeyValue::new(label, name)]);
+                    }
+                })
+                .build();
+        }
+        let this = Arc::clone(self);
+        gauges_of(meter, &names::SESSIONS, move || {
+            let rows = this.sessions.iter().zip(SIZES);
+            rows.map(|(n, size)| (n.load(Ordering::Relaxed) as f64, vec![KeyValue::new("rooms", size)])).collect()
+        });
+    }
+}
+
+fn observe_others(meter: &Meter, others: &Arc<impl Observed>) {
+    let of = Arc::clone(others);
+    gauges_of(meter, &names::READY, move || vec![(f64::from(u8::from(of.ready())), vec![])]);
+    let of = Arc::clone(others);
+    gauges_of(meter, &names::APPENDS_PENDING, move || vec![(of.appends_pending() as f64, vec![])]);
+    let of = Arc::clone(others);
+    gauges_of(meter, &names::SHARD_DEGRADED, move || {
+        let shards = of.degraded().into_iter();
+        shards.map(|(shard, is)| (f64::from(u8::from(is)), vec![KeyValue::new("shard", shard)])).collect()
+    });
+}
+
+fn latency(meter: &Meter, metric: &Metric) -> Histogram<f64> {
+    let builder = meter.f64_histogram(metric.name).with_description(metric.meaning).with_unit("s");
+    builder.with_boundaries(LATENCIES.to_vec()).build()
+}
+
+fn counter(meter: &Meter, metric: &Metric, value: impl Fn() -> u64 + Send + Sync + 'static) {
+    let builder = meter.u64_observable_counter(metric.name).with_description(metric.meaning);
+    builder.with_callback(move |observer| observer.observe(value(), &[])).build();
+}
+
+type Rows = Vec<(f64, Vec<KeyValue>)>;
+
+fn gauges_of(meter: &Meter, metric: &Metric, rows: impl Fn() -> Rows + Send + Sync + 'static) {
+    let builder = meter.f64_observable_gauge(metric.name).with_description(metric.meaning);
+    let observe = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<f64>| {
+        for (value, labels) in rows() {
+            observer.observe(value, &labels);
+        }
+    };
+    builder.with_callback(observe).build();
+}
+
+fn labelled(counts: &[AtomicU64], names: &[&'static str]) -> Vec<(u64, &'static str)> {
+    counts.iter().map(read).zip(names.iter().copied()).collect()
+}
+
+fn read(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+pub(crate) fn add(count: &AtomicU64) {
+    count.fetch_add(1, Ordering::Relaxed);
+}
+
+fn count(counts: &[AtomicU64; Code::ALL.len()], code: Code) {
+    if let Some(n) = Code::ALL.iter().position(|known| *known == code) {
+        add(&counts[n]);
+    }
+}
+
+fn size(rooms: usize) -> usize {
+    match rooms {
+        0 => 0,
+        1 => 1,
+        2..=10 => 2,
+        _ => 3,
+    }
+}
