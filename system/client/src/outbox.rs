@@ -209,3 +209,72 @@ impl Outbox {
         Queue { waiting: self.held - sent, in_flight, unresolved: sent - in_flight, overflowed: self.overflowed }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    fn room(name: &str) -> Room {
+        Room::parse(name).unwrap()
+    }
+
+    fn id(name: &str) -> MessageId {
+        MessageId::parse(name).unwrap()
+    }
+
+    /// Pushes into the room that the id begins with.
+    fn push(outbox: &mut Outbox, name: &str) -> Option<(Room, MessageId)> {
+        let room = room(&name[..1]);
+        let submit = Submit::new("x", room.clone(), None).unwrap();
+        outbox.push(&room, id(name), submit)
+    }
+
+    #[test]
+    fn the_oldest_goes_whatever_its_room_and_what_was_sent_stays() {
+        let mut outbox = Outbox::new(3);
+        for name in ["b1", "b2", "a3"] {
+            assert_eq!(push(&mut outbox, name), None);
+        }
+        outbox.launch(&room("b"), Instant::now(), TIMEOUT);
+        assert_eq!(push(&mut outbox, "a4"), Some((room("b"), id("b2"))));
+        assert_eq!(push(&mut outbox, "a5"), Some((room("a"), id("a3"))));
+        assert_eq!(outbox.counts(), Queue { waiting: 2, in_flight: 1, unresolved: 0, overflowed: 2 });
+    }
+
+    #[test]
+    fn with_nothing_else_to_lose_the_newcomer_goes() {
+        let mut outbox = Outbox::new(1);
+        push(&mut outbox, "a1");
+        outbox.launch(&room("a"), Instant::now(), TIMEOUT);
+        assert_eq!(push(&mut outbox, "a2"), Some((room("a"), id("a2"))));
+    }
+
+    #[test]
+    fn a_late_refusal_settles_its_own_attempt_only() {
+        let (mut outbox, now, a) = (Outbox::new(9), Instant::now(), room("a"));
+        push(&mut outbox, "a1");
+        outbox.launch(&a, now, TIMEOUT);
+        assert_eq!(outbox.late(now + TIMEOUT).len(), 1);
+        outbox.launch(&a, now + TIMEOUT, TIMEOUT);
+        assert!(matches!(outbox.refused(&a, &id("a1"), 1, false), Refused::Kept));
+        assert_eq!(outbox.counts().in_flight, 1);
+        // Both attempts are settled now, so a refusal is the whole truth.
+        assert!(matches!(outbox.refused(&a, &id("a1"), 2, false), Refused::Ended { unresolved: false }));
+        assert!(matches!(outbox.refused(&a, &id("a1"), 2, false), Refused::Stranger));
+    }
+
+    #[test]
+    fn an_answer_in_time_is_not_late_and_one_in_flight_is_never_too_old() {
+        let (mut outbox, now) = (Outbox::new(9), Instant::now());
+        push(&mut outbox, "a1");
+        outbox.launch(&room("a"), now, TIMEOUT);
+        assert_eq!(outbox.deadline(TIMEOUT / 5), Some(now + TIMEOUT));
+        let before = now + TIMEOUT.saturating_sub(Duration::from_millis(1));
+        assert!(outbox.late(before).is_empty());
+        assert!(outbox.beyond(before, TIMEOUT / 5).is_empty());
+        assert_eq!(outbox.late(now + TIMEOUT).len(), 1);
+        assert_eq!(outbox.beyond(now + TIMEOUT, TIMEOUT / 5), [(room("a"), id("a1"))]);
+    }
+}

@@ -45,7 +45,7 @@ impl Membership {
     }
 
     pub(super) fn may_send(&self) -> bool {
-        self.wanted && !self.leave_owed && matches!(self.state, State::In { .. })
+        self.wanted && matches!(self.state, State::In { .. })
     }
 
     pub(super) fn due(&self) -> Option<Instant> {

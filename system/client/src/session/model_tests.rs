@@ -303,3 +303,17 @@ proptest! {
         rejoins_from_what_was_received(&world.told);
     }
 }
+
+#[test]
+fn a_refused_token_leaves_no_reason_to_connect_until_it_is_renewed() {
+    let mut world = World::new(0);
+    world.take(Turn::Join(0, None));
+    world.session.dialed(world.now, world.now);
+    world.connected = true;
+    world.frame(r#"0{"pingInterval":9000,"pingTimeout":9000}"#);
+    world.frame(&format!("44{}", Refusal::new(Code::TokenExpired, "expired").connect_error()));
+    assert!(!world.connected);
+    assert_eq!(world.session.mood(), super::Mood::Idle);
+    world.session.renew("fresh".into());
+    assert_eq!(world.session.mood(), super::Mood::Eager);
+}

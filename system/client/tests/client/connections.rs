@@ -6,7 +6,7 @@ use serde_json::json;
 use system_client::{Config, Notice, What, Why};
 use system_protocol::{Code, Refusal};
 
-use crate::script::{Node, User, joined, quick, room};
+use crate::script::{Node, User, joined, offset, quick, room};
 
 /// Why the connection ended that was up.
 async fn down(user: &mut User) -> Why {
@@ -136,12 +136,18 @@ async fn from_a_draining_node_the_client_moves_on_when_its_ack_has_come() {
     let heard = peer.hear().await;
     peer.say("draining", json!({ "reconnect_within_ms": 60_000 })).await;
     user.until(|what| matches!(what, What::Notice { notice: Notice::Draining { .. } }).then_some(())).await;
+    user.client.join(room("later"), None);
     peer.ack(&heard, 1).await;
     user.until(|what| matches!(what, What::Acked { id, .. } if id.as_str() == sent).then_some(())).await;
     assert_eq!(down(&mut user).await, Why::Draining);
     assert_eq!(peer.gone().await, ["41"], "nothing new is sent to a draining node");
 
-    let mut peer = second.settle("r").await;
+    let (mut peer, auth) = second.welcome().await;
+    assert_eq!(
+        (&auth["room"], peer.hear().await.payload),
+        (&json!("later"), json!({ "room": "r", "offset": offset(0) }))
+    );
+    peer.say("joined", joined("r", 0, 0, true)).await;
     assert_eq!(peer.hear().await.payload["id"], json!(held));
 }
 
@@ -169,4 +175,18 @@ async fn a_client_can_be_closed_while_it_cannot_connect() {
     user.client.join(room("r"), None);
     user.until(|what| matches!(what, What::Unreachable { .. }).then_some(())).await;
     crate::script::within("close", user.client.close()).await;
+}
+
+#[tokio::test]
+async fn an_ack_that_names_another_message_is_not_believed() {
+    let node = Node::bind().await;
+    let mut user = User::start(quick(&[&node]));
+    user.client.join(room("r"), None);
+    let id = user.send("r", "x");
+    let mut peer = node.settle("r").await;
+    let heard = peer.hear().await;
+    peer.answer(&heard, json!({ "id": "another", "offset": offset(1), "timestamp": 1 })).await;
+    assert!(matches!(down(&mut user).await, Why::Malformed(_)));
+    let mut peer = node.settle("r").await;
+    assert_eq!(peer.hear().await.payload["id"], json!(id));
 }
