@@ -21,7 +21,7 @@ impl Chance {
         Chance { state: named }
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mixed(self.state)
     }
@@ -29,17 +29,17 @@ impl Chance {
     /// Between `low` and `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         debug_assert!(low <= high);
-        low + self.next() % (high - low + 1)
+        low + self.draw() % (high - low + 1)
     }
 
     /// True in `percent` of a hundred.
     pub fn percent(&mut self, percent: u64) -> bool {
-        self.next() % 100 < percent
+        self.draw() % 100 < percent
     }
 
     pub fn index(&mut self, length: usize) -> usize {
         debug_assert!(length > 0);
-        (self.next() % length as u64) as usize
+        (self.draw() % length as u64) as usize
     }
 
     pub fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
@@ -70,9 +70,9 @@ mod tests {
         let root = Chance::new(7);
         let mut alone = root.fork("faults");
         let mut other = root.fork("network");
-        other.next();
-        assert_eq!(alone.next(), root.fork("faults").next());
-        assert_ne!(root.fork("faults").next(), root.fork("network").next());
+        other.draw();
+        assert_eq!(alone.draw(), root.fork("faults").draw());
+        assert_ne!(root.fork("faults").draw(), root.fork("network").draw());
     }
 
     #[test]

@@ -63,19 +63,16 @@ impl State {
         let rank = self.rank(me, master);
         let retry = self.auth_timeout() * 2;
         let old = self.servers[me].election.take().filter(|election| election.at.elapsed() <= retry);
-        let election = match old {
-            Some(mut election) => {
-                // Someone else turned out to hold more: wait longer.
-                if election.epoch.is_none() && rank > election.rank {
-                    election.at += Duration::from_secs((rank - election.rank) as u64);
-                    election.rank = rank;
-                }
-                election
+        let election = if let Some(mut election) = old {
+            // Someone else turned out to hold more: wait longer.
+            if election.epoch.is_none() && rank > election.rank {
+                election.at += Duration::from_secs((rank - election.rank) as u64);
+                election.rank = rank;
             }
-            None => {
-                let wait = 500 + self.chance.between(0, 500) + rank as u64 * 1000;
-                Election { at: Instant::now() + Duration::from_millis(wait), rank, epoch: None, votes: 0 }
-            }
+            election
+        } else {
+            let wait = 500 + self.chance.between(0, 500) + rank as u64 * 1000;
+            Election { at: Instant::now() + Duration::from_millis(wait), rank, epoch: None, votes: 0 }
         };
         self.servers[me].election = Some(election);
     }
@@ -137,7 +134,7 @@ impl State {
         self.tally.promotions += 1;
         self.trace.tell(format!("redis-{} takes the slots of redis-{}, epoch {epoch}", me + 1, master + 1));
         let units: Vec<_> = self.servers[me].view.owned_by(master).collect();
-        let replication_id = self.chance.next();
+        let replication_id = self.chance.draw();
         let server = &mut self.servers[me];
         server.election = None;
         server.link = MasterLink::never();
@@ -145,7 +142,9 @@ impl State {
         server.view.peers[me].role = Role::Primary;
         server.view.peers[me].config_epoch = epoch;
         server.role_changed.notify_waiters();
-        units.into_iter().for_each(|unit| self.give_unit(me, unit, me));
+        for unit in units {
+            self.give_unit(me, unit, me);
+        }
         let header = self.header_of(me);
         for other in 0..self.servers.len() {
             if other != me && self.in_touch(me, other) {

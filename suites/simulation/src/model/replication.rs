@@ -87,7 +87,7 @@ const ASK_ACK_BYTES: u64 = 37;
 const PING_BYTES: u64 = 14;
 
 /// `repl-timeout`: a link that is silent for longer is given up by both ends.
-const REPL_TIMEOUT: Duration = Duration::from_secs(60);
+const REPL_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl State {
     /// `me` becomes a replica of `master`: whoever waits is unblocked, replicas are cut off, the link begins anew.
@@ -111,11 +111,11 @@ impl State {
     pub fn ping_replicas(&mut self, me: usize) {
         let period = self.settings.repl_ping;
         let server = &mut self.servers[me];
-        if let Some(to) = server.link.to.as_ref().filter(|_| !server.link.syncing) {
-            if server.link.last_ack.elapsed() >= Duration::from_secs(1) {
-                to.send(Ack(server.offset));
-                server.link.last_ack = Instant::now();
-            }
+        if let Some(to) = server.link.to.as_ref().filter(|_| !server.link.syncing)
+            && server.link.last_ack.elapsed() >= Duration::from_secs(1)
+        {
+            to.send(Ack(server.offset));
+            server.link.last_ack = Instant::now();
         }
         let due = server.booted.elapsed().as_millis() / period.as_millis().max(1);
         let before = server.booted.elapsed().saturating_sub(Duration::from_millis(100)).as_millis();
@@ -167,8 +167,12 @@ impl State {
                 server.offset = offset;
             }
             ToReplica::AskAck { offset } => {
+                // It acknowledges what stood before the question (measured: 7.0 then answers a read's WAIT with 0).
+                if let Some(to) = server.link.to.as_ref() {
+                    to.send(Ack(server.offset));
+                    server.link.last_ack = Instant::now();
+                }
                 server.offset = offset;
-                ack = true;
             }
             ToReplica::Ping { offset } => server.offset = offset,
         }
@@ -238,7 +242,7 @@ impl Redis {
         sleep(Duration::from_millis(wait)).await;
         self.running(me).await;
         let number = self.with(|state| {
-            let number = state.chance.next();
+            let number = state.chance.draw();
             let server = &mut state.servers[me];
             if !server.is_primary() {
                 return None;

@@ -57,7 +57,9 @@ impl Reply {
 
 fn many(out: &mut BytesMut, mark: char, items: &[Reply], resp3: bool) {
     line(out, mark, &items.len().to_string());
-    items.iter().for_each(|item| item.write(resp3, out));
+    for item in items {
+        item.write(resp3, out);
+    }
 }
 
 fn line(out: &mut BytesMut, mark: char, text: &str) {

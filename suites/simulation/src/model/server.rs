@@ -118,7 +118,9 @@ impl Server {
         if effects.is_empty() {
             return;
         }
-        effects.iter().for_each(|effect| self.store.apply(effect));
+        for effect in &effects {
+            self.store.apply(effect);
+        }
         self.offset += effects.iter().map(Effect::size).sum::<u64>();
         self.writes += 1;
         let effects: Arc<[Effect]> = effects.into();

@@ -1,5 +1,6 @@
 //! One client's connection to one server: commands in order, replies in order, WAIT holding up what is behind it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -18,7 +19,7 @@ impl Redis {
         let to = Arc::new(to);
         let id = self.with(|state| {
             state.next_client += 1;
-            let client = Client { to: to.clone(), resp3: false, channels: Default::default(), closed: false };
+            let client = Client { to: to.clone(), resp3: false, channels: BTreeSet::new(), closed: false };
             state.servers[me].clients.insert(state.next_client, client);
             state.next_client
         });
@@ -104,7 +105,7 @@ impl Redis {
             tokio::select! {
                 biased;
                 () = changed => {}
-                () = sleep_until(deadline.unwrap_or(began + Duration::from_secs(86_400))) => {}
+                () = sleep_until(deadline.unwrap_or(began + Duration::from_hours(24))) => {}
             }
         }
     }

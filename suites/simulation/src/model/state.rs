@@ -59,6 +59,8 @@ pub struct State {
     pub chance: Chance,
     pub next_client: u64,
     pub tally: Tally,
+    /// Pairs whose bus alone is cut; clients and replication between them go on.
+    pub bus_cut: std::collections::BTreeSet<(usize, usize)>,
 }
 
 impl State {
@@ -83,11 +85,21 @@ impl State {
         };
         let view = View { current_epoch: settings.shards as u64, peers: (0..count).map(peer).collect(), owner };
         let server = |index: usize| {
-            let id = format!("{:016x}{:016x}{:08x}", chance.next(), chance.next(), index);
-            blank(index, Host(first_host + index as u16), id, view.clone(), chance.next())
+            let id = format!("{:016x}{:016x}{:08x}", chance.draw(), chance.draw(), index);
+            blank(index, Host(first_host + index as u16), id, view.clone(), chance.draw())
         };
         let servers = (0..count).map(server).collect();
-        State { settings, servers, units, net, trace, chance, next_client: 0, tally: Tally::default() }
+        State {
+            settings,
+            servers,
+            units,
+            net,
+            trace,
+            chance,
+            next_client: 0,
+            tally: Tally::default(),
+            bus_cut: std::collections::BTreeSet::new(),
+        }
     }
 
     pub fn world_ms(&self) -> u64 {
@@ -121,7 +133,8 @@ impl State {
     /// The bus between two servers works: both processes run, both directions are open.
     pub fn in_touch(&self, a: usize, b: usize) -> bool {
         let (one, other) = (&self.servers[a], &self.servers[b]);
-        one.running() && other.running() && self.net.open(one.host, other.host)
+        let bus = !self.bus_cut.contains(&(a, b)) && !self.bus_cut.contains(&(b, a));
+        bus && one.running() && other.running() && self.net.open(one.host, other.host)
     }
 }
 

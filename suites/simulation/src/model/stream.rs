@@ -112,7 +112,9 @@ mod tests {
 
     fn stream(ids: &[u64]) -> Stream {
         let mut stream = Stream::default();
-        ids.iter().for_each(|ms| stream.add(Id(*ms, 0), Arc::from([])));
+        for ms in ids {
+            stream.add(Id(*ms, 0), Arc::from([]));
+        }
         stream
     }
 

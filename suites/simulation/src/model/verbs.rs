@@ -39,7 +39,8 @@ impl Redis {
             let share = super::slot::SLOTS as usize / state.settings.shards;
             let low = (shard * share) as u16;
             // Skip slots that may have gone elsewhere on their own.
-            let slot = (low..).find(|slot| !state.settings.single_slots.contains(slot)).unwrap_or(low);
+            let slot =
+                (low..super::slot::SLOTS).find(|slot| !state.settings.single_slots.contains(slot)).unwrap_or(low);
             state.owner_of(state.unit_of(slot))
         })
     }
@@ -82,7 +83,7 @@ impl Redis {
         }
         self.trace.tell(format!("redis-{} starts again", server + 1));
         self.with(|state| {
-            let (persisted, id) = (state.settings.persisted, state.chance.next());
+            let (persisted, id) = (state.settings.persisted, state.chance.draw());
             state.servers[server].boot(persisted, id);
         });
         self.run(server);
@@ -115,6 +116,11 @@ impl Redis {
                 state.trace.tell(format!("redis-{} wakes", server + 1));
             }
         });
+    }
+
+    /// Cut the cluster bus between two servers, or mend it; what else goes between them is untouched.
+    pub fn cut_bus(&self, a: usize, b: usize, cut: bool) {
+        self.with(|state| if cut { state.bus_cut.insert((a, b)) } else { state.bus_cut.remove(&(a, b)) });
     }
 
     /// Break a replica's link: it connects and synchronises again.

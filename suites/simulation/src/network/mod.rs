@@ -102,7 +102,9 @@ impl Net {
             if was_off { state.pipes_of(|ends| ends.0 == host) } else { Vec::new() }
         });
         // A machine that is back resets what it doesn't know.
-        stale.iter().for_each(|pipe| pipe.reset());
+        for pipe in stale {
+            pipe.reset();
+        }
         self.changed.notify_waiters();
     }
 
@@ -120,7 +122,9 @@ impl Net {
             let late = Duration::from_millis(state.chance.between(0, 200));
             (state.pipes_of(|ends| ends == (from, to)), late)
         });
-        pipes.iter().for_each(|pipe| pipe.cut(cut, late));
+        for pipe in pipes {
+            pipe.cut(cut, late);
+        }
         self.changed.notify_waiters();
     }
 
@@ -155,14 +159,18 @@ impl Net {
                 })
                 .collect::<Vec<_>>()
         });
-        pipes.iter().for_each(|(pipe, drop_held)| pipe.source_died(death, *drop_held));
+        for (pipe, drop_held) in pipes {
+            pipe.source_died(death, drop_held);
+        }
         self.changed.notify_waiters();
     }
 
     /// Break every connection between two hosts, both ways (a fault: CLIENT KILL, a middlebox that forgot).
     pub fn reset(&self, a: Host, b: Host) {
         let pipes = self.with(|state| state.pipes_of(|ends| ends == (a, b) || ends == (b, a)));
-        pipes.iter().for_each(|pipe| pipe.reset());
+        for pipe in pipes {
+            pipe.reset();
+        }
     }
 
     /// A connection in bytes. It hangs while either direction is cut or the machine is off, and is refused when no

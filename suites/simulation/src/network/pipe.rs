@@ -25,6 +25,7 @@ struct Pipe<T> {
     inner: Mutex<Inner<T>>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
 struct Inner<T> {
     chunks: VecDeque<(Instant, Got<T>)>,
     /// No chunk arrives before the one sent before it.

@@ -90,7 +90,7 @@ fn slots(state: &State, me: usize) -> Reply {
             Reply::text(server.ip.clone()),
             Reply::Int(i64::from(server.port)),
             Reply::text(server.id.clone()),
-            Reply::Array(Vec::new()),
+            Reply::Map(Vec::new()),
         ])
     };
     let mut rows: Vec<(u16, Reply)> = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::super::command::{Args, Done, Session, text, wrong_arguments};
 use super::super::resp::Reply;
+use super::super::server::WaitRule;
 use super::super::state::State;
 
 pub fn run(state: &mut State, me: usize, session: &mut Session, name: &str, args: Args) -> Done {
@@ -9,7 +10,10 @@ pub fn run(state: &mut State, me: usize, session: &mut Session, name: &str, args
         ("PING", []) => Ok(Reply::Status("PONG")),
         ("PING" | "ECHO", [message]) => Ok(Reply::Bulk(message.clone())),
         ("HELLO", _) => hello(state, me, session, args),
-        ("CLIENT", [what, ..]) => client(session, &text(what).to_ascii_uppercase()),
+        ("CLIENT", [what, ..]) => {
+            let old = state.settings.wait_rule == WaitRule::EveryCommand;
+            client(session, &text(what).to_ascii_uppercase(), old)
+        }
         ("READONLY" | "READWRITE", []) => {
             session.read_only = name == "READONLY";
             Ok(Reply::OK)
@@ -22,7 +26,7 @@ pub fn run(state: &mut State, me: usize, session: &mut Session, name: &str, args
 
 /// Source: redis.io/docs/latest/commands/hello.
 fn hello(state: &mut State, me: usize, session: &mut Session, args: Args) -> Done {
-    session.resp3 = match args.first().map(|version| text(version)) {
+    session.resp3 = match args.first().map(text) {
         None => session.resp3,
         Some("2") => false,
         Some("3") => true,
@@ -45,10 +49,16 @@ fn hello(state: &mut State, me: usize, session: &mut Session, args: Args) -> Don
     ]))
 }
 
-fn client(session: &Session, what: &str) -> Done {
+fn client(session: &Session, what: &str, old: bool) -> Done {
     match what {
+        // Came with 7.2.
+        "SETINFO" if old => Err(unknown(what)),
         "SETINFO" | "SETNAME" | "NO-EVICT" | "NO-TOUCH" => Ok(Reply::OK),
         "ID" => Ok(Reply::Int(session.id as i64)),
-        _ => Err(Reply::error(format!("ERR unknown subcommand '{what}'. Try CLIENT HELP."))),
+        _ => Err(unknown(what)),
     }
+}
+
+fn unknown(what: &str) -> Reply {
+    Reply::error(format!("ERR unknown subcommand '{what}'. Try CLIENT HELP."))
 }

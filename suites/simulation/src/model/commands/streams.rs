@@ -144,7 +144,7 @@ fn range(stream: &Stream, low: &Bytes, high: &Bytes, count: Args, reverse: bool)
         [word, most] if word.eq_ignore_ascii_case(b"COUNT") => number(most)? as usize,
         _ => return Err(Reply::error("ERR syntax error")),
     };
-    let found = stream.range(low, high).filter(|(id, _)| !(low_out && *id == low) && !(high_out && *id == high));
+    let found = stream.range(low, high).filter(|(id, _)| !(low_out && *id == low || high_out && *id == high));
     let found: Vec<_> = if reverse { found.rev().take(most).collect() } else { found.take(most).collect() };
     Ok(Reply::Array(found.into_iter().map(|(id, fields)| entry(*id, fields)).collect()))
 }

@@ -1,0 +1,152 @@
+//! The commands, and how their answers are compared.
+
+use redis::{Cmd, Value, cmd};
+use tokio::time::{Duration, sleep, timeout};
+
+use super::Pair;
+use super::shape::{As, show};
+
+/// Sent to the primary, in this order.
+const TO_PRIMARY: &[(&str, As)] = &[
+    ("PING", As::Exact),
+    ("PING hello", As::Exact),
+    ("HELLO 3", As::Types),
+    ("CLIENT SETINFO LIB-NAME x", As::Code),
+    ("NONSENSE a b", As::Code),
+    ("GET", As::Exact),
+    ("SET {p1}a 1", As::Exact),
+    ("SET {p1}b 2 PX 100000", As::Exact),
+    ("SET {p1}b 3 NX", As::Exact),
+    ("GET {p1}a", As::Exact),
+    ("GET {p1}none", As::Exact),
+    ("EXISTS {p1}a {p1}b {p1}none", As::Exact),
+    ("EXISTS {p1}a {p2}b", As::Exact),
+    ("PEXPIRE {p1}a 100000", As::Exact),
+    ("PEXPIRE {p1}none 100000", As::Exact),
+    ("PTTL {p1}none", As::Exact),
+    ("TYPE {p1}a", As::Exact),
+    ("XADD {p1}s 5-1 f v", As::Exact),
+    ("XADD {p1}s 5-1 f v", As::Exact),
+    ("XADD {p1}s 4-9 f v", As::Exact),
+    ("XADD {p1}s 6-0 f w g x", As::Exact),
+    ("XADD {p1}s 7 f y", As::Exact),
+    ("XADD {p1}s * f", As::Exact),
+    ("XADD {p1}a * f v", As::Exact),
+    ("XADD {p1}s nonsense f v", As::Exact),
+    ("XRANGE {p1}s - +", As::Exact),
+    ("XRANGE {p1}s 5-1 6", As::Exact),
+    ("XRANGE {p1}s (5-1 + COUNT 1", As::Exact),
+    ("XRANGE {p1}s 5-2 5", As::Exact),
+    ("XREVRANGE {p1}s + - COUNT 1", As::Exact),
+    ("XREVRANGE {p1}s + - COUNT 2", As::Exact),
+    ("XRANGE {p1}none - +", As::Exact),
+    ("XRANGE {p1}a - +", As::Exact),
+    ("XLEN {p1}s", As::Exact),
+    ("XTRIM {p1}s MINID ~ 6-0", As::Exact),
+    ("XTRIM {p1}s MINID 6-0", As::Exact),
+    ("XRANGE {p1}s - +", As::Exact),
+    ("XDEL {p1}s 6-0", As::Exact),
+    ("XDEL {p1}s 6-0", As::Exact),
+    ("XTRIM {p1}s MINID 9-0", As::Exact),
+    ("EXISTS {p1}s", As::Exact),
+    ("XADD {p1}s 7-0 f v", As::Exact),
+    ("TYPE {p1}s", As::Exact),
+    ("FCALL nothing 1 {p1}a", As::Exact),
+    ("FCALL nothing 2 {p1}a", As::Exact),
+    ("FCALL nothing 2 {p1}a {p2}a", As::Exact),
+    ("DEL {p1}s", As::Exact),
+    ("ROLE", As::Types),
+    ("INFO replication", As::Replication),
+    ("CLUSTER NODES", As::Nodes),
+    ("CLUSTER INFO", As::ClusterInfo),
+    ("CLUSTER SLOTS", As::Types),
+    ("CLUSTER MYID", As::Types),
+    ("CLUSTER KEYSLOT {p17}r:lobby", As::Exact),
+    ("CONFIG GET appendonly", As::Types),
+    ("CONFIG GET cluster-node-timeout", As::Types),
+    ("WAIT 1 1000", As::Exact),
+    ("WAIT 1", As::Exact),
+    ("WAIT x 1", As::Exact),
+    ("READONLY", As::Exact),
+    ("READWRITE", As::Exact),
+];
+
+const TO_REPLICA: &[(&str, As)] = &[
+    ("PING", As::Exact),
+    ("GET {p1}a", As::Exact),
+    ("SET {p1}a 1", As::Exact),
+    ("XRANGE {p1}s - +", As::Exact),
+    ("WAIT 1 100", As::Code),
+    ("ROLE", As::Types),
+    ("INFO replication", As::Replication),
+    ("CLUSTER NODES", As::Nodes),
+    ("CLUSTER INFO", As::ClusterInfo),
+    ("READONLY", As::Exact),
+    ("GET {p1}a", As::Exact),
+    ("SET {p1}a 1", As::Exact),
+    ("READWRITE", As::Exact),
+    ("GET {p1}a", As::Exact),
+];
+
+fn command(line: &str) -> Cmd {
+    let mut parts = line.split(' ');
+    let mut command = cmd(parts.next().expect("a command"));
+    parts.for_each(|part| {
+        command.arg(part);
+    });
+    command
+}
+
+/// Everything that was asked and answered, a line each.
+pub async fn run(pair: &mut Pair) -> Vec<String> {
+    let mut said = Vec::new();
+    for (line, how) in TO_PRIMARY {
+        let answer = command(line).query_async::<Value>(&mut pair.primary).await;
+        said.push(format!("{line} → {}", show(&answer, *how)));
+    }
+    for (line, how) in TO_REPLICA {
+        let answer = command(line).query_async::<Value>(&mut pair.replica).await;
+        said.push(format!("replica: {line} → {}", show(&answer, *how)));
+    }
+    subscribe(pair, &mut said).await;
+    fences(pair, &mut said).await;
+    said
+}
+
+/// A sharded subscription, a message, an end.
+async fn subscribe(pair: &mut Pair, said: &mut Vec<String>) {
+    for line in ["SSUBSCRIBE {p1}b", "SPUBLISH {p1}b hello", "SPUBLISH {p1}none hello", "SUNSUBSCRIBE {p1}b"] {
+        let answer = command(line).query_async::<Value>(&mut pair.primary).await;
+        said.push(format!("{line} → {}", show(&answer, As::Exact)));
+    }
+    for _ in 0..3 {
+        let push = timeout(Duration::from_secs(2), pair.pushes.recv()).await.ok().flatten();
+        let data = push.as_ref().map(|push| Value::Array(push.data.clone()));
+        said.push(format!("push {:?} {:?}", push.map(|push| push.kind), data.map(|data| show(&Ok(data), As::Exact))));
+    }
+}
+
+/// The rule that hides a lost acknowledgement: what WAIT counts from (delivery.md).
+async fn fences(pair: &mut Pair, said: &mut Vec<String>) {
+    for line in ["SET {p1}k v", "WAIT 1 1000"] {
+        let answer = command(line).query_async::<Value>(&mut pair.primary).await;
+        said.push(format!("{line} → {}", show(&answer, As::Exact)));
+    }
+    pair.control.pause_replica(true);
+    // Let what was under way arrive: the acknowledgement of before must not count for what comes.
+    sleep(Duration::from_millis(100)).await;
+    for line in ["GET {p1}k", "WAIT 1 100", "SET {p1}k w", "GET {p1}k", "WAIT 1 100"] {
+        let answer = command(line).query_async::<Value>(&mut pair.primary).await;
+        said.push(format!("replica stopped: {line} → {}", show(&answer, As::Exact)));
+    }
+    let mut fresh = pair.control.fresh().await;
+    for line in ["GET {p1}k", "WAIT 1 100", "PEXPIRE {p1}k 100000", "WAIT 1 100"] {
+        let answer = command(line).query_async::<Value>(&mut fresh).await;
+        said.push(format!("replica stopped, fresh connection: {line} → {}", show(&answer, As::Exact)));
+    }
+    pair.control.pause_replica(false);
+    for line in ["WAIT 1 3000"] {
+        let answer = command(line).query_async::<Value>(&mut fresh).await;
+        said.push(format!("replica runs: {line} → {}", show(&answer, As::Exact)));
+    }
+}

@@ -1,0 +1,116 @@
+//! An answer with what differs by nature taken out.
+
+use redis::{ServerError, Value};
+
+/// Words of an answer that the script compares.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum As {
+    Exact,
+    /// Types and lengths only.
+    Types,
+    /// `CLUSTER NODES`: flags, master or not, slots.
+    Nodes,
+    /// `INFO replication`: the lines that the delivery code reads.
+    Replication,
+    /// `CLUSTER INFO`: state and size.
+    ClusterInfo,
+    /// An error's code alone.
+    Code,
+}
+
+pub fn show(answer: &Result<Value, redis::RedisError>, how: As) -> String {
+    match answer {
+        Err(error) if how == As::Code => format!("-{}", error.code().unwrap_or("ERR")),
+        Err(error) => format!("-{}", masked(&format!("{error}"))),
+        Ok(value) => match how {
+            As::Exact | As::Code => exact(value),
+            As::Types => types(value),
+            As::Nodes => nodes(&text(value)),
+            As::Replication => replication(&text(value)),
+            As::ClusterInfo => {
+                lines(&text(value), &["cluster_state", "cluster_slots_ok", "cluster_known_nodes", "cluster_size"])
+            }
+        },
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => text.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn exact(value: &Value) -> String {
+    match value {
+        Value::ServerError(error) => server_error(error),
+        Value::BulkString(_) | Value::VerbatimString { .. } => format!("{:?}", text(value)),
+        Value::Array(items) => format!("[{}]", items.iter().map(exact).collect::<Vec<_>>().join(", ")),
+        Value::Map(pairs) => {
+            let pairs = pairs.iter().map(|(key, value)| format!("{}: {}", exact(key), exact(value)));
+            format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn server_error(error: &ServerError) -> String {
+    format!("-{} {}", error.code(), masked(error.details().unwrap_or("")))
+}
+
+/// Addresses out.
+fn masked(text: &str) -> String {
+    let word = |word: &str| {
+        if word.contains("127.0.0.1") || word.starts_with("10.0.0.") { "<address>".to_owned() } else { word.to_owned() }
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn types(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(types).collect::<Vec<_>>().join(", ")),
+        Value::Map(pairs) => {
+            // Which modules are built in is the build's affair.
+            let kept = pairs.iter().filter(|(key, _)| exact(key) != "\"modules\"");
+            let mut pairs: Vec<_> = kept.map(|(key, value)| format!("{}: {}", exact(key), types(value))).collect();
+            pairs.sort();
+            format!("{{{}}}", pairs.join(", "))
+        }
+        Value::BulkString(_) => "text".to_owned(),
+        Value::Int(_) => "number".to_owned(),
+        other => exact(other),
+    }
+}
+
+fn nodes(text: &str) -> String {
+    let row = |line: &str| {
+        let fields: Vec<_> = line.split(' ').collect();
+        let master = if fields[3] == "-" { "no master" } else { "has a master" };
+        let epoch = if fields[6].parse::<u64>().is_ok() { "epoch" } else { "no epoch" };
+        format!("{} {master} {epoch} {} {}", fields[2], fields[7], fields[8..].join(" "))
+    };
+    let mut rows: Vec<_> = text.lines().filter(|line| !line.is_empty()).map(row).collect();
+    rows.sort();
+    rows.join("; ")
+}
+
+fn replication(text: &str) -> String {
+    let names =
+        ["role", "connected_slaves", "master_link_status", "master_last_io_seconds_ago", "master_sync_in_progress"];
+    let mut out = lines(text, &names);
+    for line in text.lines().filter(|line| line.starts_with("slave0:")) {
+        let keys: Vec<_> = line["slave0:".len()..].split(',').filter_map(|pair| pair.split('=').next()).collect();
+        let state = line.split(',').find(|pair| pair.starts_with("state=")).unwrap_or("no state");
+        // Later engines append further keys.
+        out += &format!(" slave0 {} {state}", keys[..5].join(","));
+    }
+    let has = |name: &str| text.lines().any(|line| line.split(':').next() == Some(name));
+    out += &format!(" offset {} replid {}", has("master_repl_offset"), has("master_replid"));
+    out
+}
+
+fn lines(text: &str, names: &[&str]) -> String {
+    let kept = text.lines().map(str::trim).filter(|line| names.contains(&line.split(':').next().unwrap_or("")));
+    kept.collect::<Vec<_>>().join(" ")
+}
