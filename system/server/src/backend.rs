@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use socketioxide::adapter::Adapter;
 use system_protocol::{Joined, Left, MessageId, Offset, Refusal, Room, Sent, TraceParent, UserId};
-use tokio::time::Instant;
 
-use crate::socket::RoomOutbox;
+use crate::socket::Outbox;
 
 /// A valid message on its way into a room.
 #[derive(Debug, Clone)]
@@ -18,7 +17,6 @@ pub(crate) struct Message {
     pub(crate) content: String,
     /// That of this node's span, which whoever reads the entry continues.
     pub(crate) traceparent: Option<TraceParent>,
-    pub(crate) received: Instant,
 }
 
 /// What became of a message.
@@ -38,35 +36,47 @@ pub(crate) enum Outcome {
 pub(crate) struct Status {
     /// Why not, when it is not ready.
     pub(crate) unready: Option<String>,
-    /// Every shard, and whether it cannot ack now.
-    pub(crate) shards: Vec<(String, bool)>,
-    pub(crate) pending: u64,
+    pub(crate) shards: Vec<Shard>,
+    /// Messages that wait for an ack.
+    pub(crate) pending: usize,
+}
+
+/// A shard of the Redis Cluster, as this node sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shard {
+    pub(crate) number: usize,
+    /// Why nothing can be acked there now.
+    pub(crate) degraded: Option<String>,
+    pub(crate) epoch: u64,
 }
 
 pub(crate) trait Backend: Send + Sync + 'static {
     type Adapter: Adapter;
-    /// A session's place in a room.
-    type Member: Send + 'static;
+    /// One client's rooms. Dropping it leaves them all.
+    type Session: Send + Sync + 'static;
 
-    /// Puts the answer into the outbox, then what was missed, then what is live. May wait for as long as the room's
-    /// shard is away; a join that is dropped before its end never happened. The flag: nothing was missed (`recovered`).
+    fn session(&self, outbox: Arc<Outbox<Self::Adapter>>) -> Self::Session;
+
+    /// Puts the answer into the outbox, then what was missed, then what is live; a room joined before answers its
+    /// position. May wait for as long as the room's shard is away; dropped before its end, it never happened.
     fn join(
         &self,
-        outbox: Arc<RoomOutbox<Self::Adapter>>,
+        session: &Self::Session,
+        room: Room,
         offset: Option<Offset>,
-    ) -> impl Future<Output = Result<(Self::Member, bool), Refusal>> + Send + 'static;
+    ) -> impl Future<Output = Result<Joined, Refusal>> + Send + 'static;
 
-    /// The answer to a join of a room that was joined before.
-    fn position(&self, member: &Self::Member) -> Joined;
-
-    /// Nothing after the answer's offset goes into the outbox.
-    fn leave(&self, member: Self::Member) -> Left;
+    /// Nothing after the answer's offset goes into the outbox. `None` when the session was not there.
+    fn leave(&self, session: &Self::Session, room: &Room) -> Option<Left>;
 
     /// Calls for one room by one sender are stored in the order of the calls, whenever the futures are polled.
     fn submit(&self, message: Message) -> impl Future<Output = Outcome> + Send + 'static;
 
     fn status(&self) -> Status;
 
-    /// Returns when nothing is pending any more.
+    /// From now on nothing new is taken.
+    fn drain(&self);
+
+    /// Returns when nothing waits for an ack any more.
     fn drained(&self) -> impl Future<Output = ()> + Send;
 }

@@ -16,6 +16,8 @@ pub(crate) struct Chat<B> {
     /// Messages per second and socket.
     pub(crate) rate_limit: u32,
     pub(crate) rooms_per_socket: usize,
+    /// Packets that may wait for one socket.
+    pub(crate) send_queue: usize,
     /// What clients are told when the node drains.
     pub(crate) reconnect_within: Duration,
     pub(crate) life: Life,

@@ -9,9 +9,9 @@ use system_protocol::{ChatMessage, Joined, Left, MessageId, Offset, Refusal, Roo
 
 use crate::backend::{Backend, Message, Outcome, Status};
 use crate::config::{RedisSettings, Settings};
-use crate::socket::RoomOutbox;
+use crate::socket::Outbox;
 
-type Out = Arc<RoomOutbox<LocalAdapter>>;
+type Out = Arc<Outbox<LocalAdapter>>;
 
 #[derive(Default)]
 struct State {
@@ -46,43 +46,52 @@ fn next(state: &mut State) -> Offset {
     Offset::new(now(), state.next).unwrap()
 }
 
-pub(crate) struct Member(Room, u64);
+pub(crate) struct Session(u64, Out, Arc<Mutex<State>>);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        for room in self.2.lock().unwrap().rooms.values_mut() {
+            room.members.remove(&self.0);
+        }
+    }
+}
 
 impl Backend for Stub {
     type Adapter = LocalAdapter;
-    type Member = Member;
+    type Session = Session;
+
+    fn session(&self, outbox: Out) -> Session {
+        let mut state = self.0.lock().unwrap();
+        next(&mut state);
+        Session(state.next, outbox, self.0.clone())
+    }
 
     fn join(
         &self,
-        outbox: Out,
+        session: &Session,
+        name: Room,
         offset: Option<Offset>,
-    ) -> impl Future<Output = Result<(Member, bool), Refusal>> + Send + 'static {
+    ) -> impl Future<Output = Result<Joined, Refusal>> + Send + 'static {
         let mut state = self.0.lock().unwrap();
         let birth = next(&mut state);
-        let id = state.next;
-        let room = state.rooms.entry(outbox.room.clone()).or_default();
+        let room = state.rooms.entry(name.clone()).or_default();
         let head = *room.head.get_or_insert(birth);
-        let joined =
-            Joined { room: outbox.room.clone(), offset: offset.or(Some(head)), head: Some(head), recovered: true };
-        let _ = outbox.joined(&joined);
+        let again = room.members.contains_key(&session.0);
+        let offset = if again { Some(head) } else { offset };
+        let joined = Joined { room: name, offset: offset.or(Some(head)), head: Some(head), recovered: true };
+        let _ = session.1.joined(&joined);
         for entry in room.entries.iter().filter(|e| offset.is_some() && e.offset > offset) {
-            let _ = outbox.message(entry, true);
+            let _ = session.1.message(entry, true);
         }
-        let name = outbox.room.clone();
-        room.members.insert(id, outbox);
-        std::future::ready(Ok((Member(name, id), true)))
+        room.members.insert(session.0, session.1.clone());
+        std::future::ready(Ok(joined))
     }
 
-    fn position(&self, member: &Member) -> Joined {
-        let head = self.0.lock().unwrap().rooms[&member.0].head;
-        Joined { room: member.0.clone(), offset: head, head, recovered: true }
-    }
-
-    fn leave(&self, member: Member) -> Left {
+    fn leave(&self, session: &Session, room: &Room) -> Option<Left> {
         let mut state = self.0.lock().unwrap();
-        let room = state.rooms.get_mut(&member.0).unwrap();
-        room.members.remove(&member.1);
-        Left { room: member.0, offset: room.head }
+        let state = state.rooms.get_mut(room)?;
+        state.members.remove(&session.0)?;
+        Some(Left { room: room.clone(), offset: state.head })
     }
 
     fn submit(&self, m: Message) -> impl Future<Output = Outcome> + Send + 'static {
@@ -117,6 +126,8 @@ impl Backend for Stub {
     fn status(&self) -> Status {
         Status::default()
     }
+
+    fn drain(&self) {}
 
     async fn drained(&self) {}
 }

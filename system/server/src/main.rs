@@ -1,6 +1,7 @@
 //! `chat-node`: settings, logs, node, SIGTERM, drain.
 
 use std::io::Write;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ fn main() -> ExitCode {
         }
         Err(wrong) => return refuse(&wrong),
     };
+    let listener = match Node::bind(&settings) {
+        Ok(listener) => listener,
+        Err(error) => return refuse(&error),
+    };
     let telemetry = Telemetry::start(&settings);
     tracing::info!(node = settings.node_id, version = env!("CARGO_PKG_VERSION"), "starting");
     for warning in settings.warnings() {
@@ -31,18 +36,18 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error),
     };
-    let code = runtime.block_on(run(settings, &telemetry));
+    let code = runtime.block_on(run(settings, listener, &telemetry));
     runtime.shutdown_background();
     telemetry.flush(FLUSH);
     code
 }
 
-async fn run(settings: Settings, telemetry: &Telemetry) -> ExitCode {
+async fn run(settings: Settings, listener: TcpListener, telemetry: &Telemetry) -> ExitCode {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return refuse(&"signals cannot be handled");
     };
-    let node = match Node::start(settings, telemetry).await {
+    let node = match Node::start(settings, listener, telemetry) {
         Ok(node) => node,
         Err(error) => return refuse(&error),
     };

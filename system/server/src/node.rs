@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Shard, Status};
 use crate::chat::{Chat, Unanswered};
 use crate::config::{Delivery, Settings};
 use crate::engine::{self, Engine};
@@ -55,9 +55,23 @@ struct Frame {
 }
 
 impl Node {
-    pub async fn start(mut settings: Settings, telemetry: &Telemetry) -> Result<Node, StartError> {
+    /// Takes the address, before anything is logged: an address that cannot be had is a wrong setting.
+    pub fn bind(settings: &Settings) -> Result<std::net::TcpListener, StartError> {
+        let listener = std::net::TcpListener::bind(settings.listen).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        listener.map_err(|error| StartError::Listen { address: settings.listen, error })
+    }
+
+    /// Serves on a listener of [`Node::bind`], within a tokio runtime.
+    pub fn start(
+        mut settings: Settings,
+        listener: std::net::TcpListener,
+        telemetry: &Telemetry,
+    ) -> Result<Node, StartError> {
         let wrong = |error| StartError::Listen { address: settings.listen, error };
-        let listener = TcpListener::bind(settings.listen).await.map_err(wrong)?;
+        let listener = TcpListener::from_std(listener).map_err(wrong)?;
         let address = listener.local_addr().map_err(wrong)?;
         let delivery = std::mem::replace(&mut settings.delivery, Delivery::Memory);
         let (life, metrics) = (Life::new(), Arc::new(Metrics::new()));
@@ -106,6 +120,7 @@ impl Frame {
             auth,
             rate_limit: self.settings.rate_limit,
             rooms_per_socket: self.settings.rooms_per_socket,
+            send_queue: self.settings.send_queue,
             reconnect_within: self.settings.drain_within / 2,
             life: self.life.clone(),
             metrics: Arc::clone(&self.metrics),
@@ -154,6 +169,7 @@ impl Frame {
 async fn drain<B: Backend>(chat: Arc<Chat<B>>, close: engine::Close, stop: oneshot::Sender<()>, within: Duration) {
     let began = Instant::now();
     tracing::info!(unanswered = chat.unanswered.count(), "draining");
+    chat.backend.drain();
     let answered = async {
         chat.backend.drained().await;
         chat.unanswered.none().await;
@@ -192,7 +208,8 @@ impl<B: Backend> View<B> {
     fn readiness(&self) -> Readiness {
         let status = self.0.backend.status();
         let draining = self.0.life.phase() != Phase::Running;
-        let degraded = status.shards.into_iter().filter(|(_, degraded)| *degraded).map(|(shard, _)| shard).collect();
+        let degraded = |shard: &Shard| shard.degraded.as_ref().map(|why| format!("shard {}: {why}", shard.number));
+        let degraded = status.shards.iter().filter_map(degraded).collect();
         Readiness { unready: if draining { Some("draining".to_owned()) } else { status.unready }, degraded }
     }
 }
@@ -202,11 +219,7 @@ impl<B: Backend> Observed for View<B> {
         self.readiness().unready.is_none()
     }
 
-    fn appends_pending(&self) -> u64 {
-        self.0.backend.status().pending
-    }
-
-    fn degraded(&self) -> Vec<(String, bool)> {
-        self.0.backend.status().shards
+    fn status(&self) -> Status {
+        self.0.backend.status()
     }
 }

@@ -17,7 +17,10 @@ pub(crate) struct Life(watch::Sender<Phase>);
 
 /// One of those who follow.
 #[derive(Debug, Clone)]
-pub(crate) struct Follower(watch::Receiver<Phase>);
+pub(crate) struct Follower {
+    phase: watch::Receiver<Phase>,
+    seen: Phase,
+}
 
 impl Life {
     pub(crate) fn new() -> Self {
@@ -32,17 +35,36 @@ impl Life {
         *self.0.borrow()
     }
 
+    /// One who has seen nothing but Running yet.
     pub(crate) fn follow(&self) -> Follower {
-        Follower(self.0.subscribe())
+        Follower { phase: self.0.subscribe(), seen: Phase::Running }
     }
 }
 
 impl Follower {
-    /// The next phase that was not seen yet.
+    /// Returns at the first phase that was not seen yet.
     pub(crate) async fn next(&mut self) -> Phase {
-        if self.0.changed().await.is_err() {
-            return Phase::Closing;
+        let seen = self.seen;
+        self.seen = self.phase.wait_for(|phase| *phase != seen).await.map_or(Phase::Closing, |phase| *phase);
+        if self.seen == seen {
+            // The one who decides is gone with the node; there is nothing more to see.
+            std::future::pending::<()>().await;
         }
-        *self.0.borrow_and_update()
+        self.seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_comes_late_learns_it_too() {
+        let life = Life::new();
+        life.enter(Phase::Draining);
+        let mut follower = life.follow();
+        assert_eq!(follower.next().await, Phase::Draining);
+        life.enter(Phase::Closing);
+        assert_eq!(follower.next().await, Phase::Closing);
     }
 }

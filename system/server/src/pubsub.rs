@@ -4,7 +4,8 @@
 //! A message is broadcast through the adapter and acked as soon as Redis took the publish. There is no log: no offsets,
 //! no history, nobody knows what a member missed. Deliberately not improved.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use socketioxide::SocketIo;
@@ -14,16 +15,17 @@ use system_protocol::{ChatMessage, Joined, Left, Offset, Refusal, Room, Sent, ev
 
 use crate::backend::{Backend, Message, Outcome, Status};
 use crate::engine::Clustered;
-use crate::socket::RoomOutbox;
+use crate::socket::Outbox;
 
 pub(crate) struct PubSub {
     io: Arc<OnceLock<SocketIo<Clustered>>>,
 }
 
-/// A socket in one of socketioxide's rooms.
-pub(crate) struct Member {
+/// A socket, which socketioxide keeps in its rooms.
+pub(crate) struct Session {
     socket: Arc<Socket<Clustered>>,
-    room: Room,
+    outbox: Arc<Outbox<Clustered>>,
+    rooms: Mutex<BTreeSet<Room>>,
 }
 
 impl PubSub {
@@ -38,28 +40,30 @@ impl PubSub {
 
 impl Backend for PubSub {
     type Adapter = Clustered;
-    type Member = Member;
+    type Session = Session;
+
+    fn session(&self, outbox: Arc<Outbox<Clustered>>) -> Session {
+        Session { socket: Arc::clone(outbox.socket()), outbox, rooms: Mutex::default() }
+    }
 
     fn join(
         &self,
-        outbox: Arc<RoomOutbox<Clustered>>,
+        session: &Session,
+        room: Room,
         offset: Option<Offset>,
-    ) -> impl Future<Output = Result<(Member, bool), Refusal>> + Send + 'static {
-        let recovered = offset.is_none();
-        let member = Member { socket: Arc::clone(outbox.socket()), room: outbox.room.clone() };
+    ) -> impl Future<Output = Result<Joined, Refusal>> + Send + 'static {
+        let first = session.rooms.lock().expect("no panic while it is held").insert(room.clone());
+        let joined = Joined { room: room.clone(), offset: None, head: None, recovered: offset.is_none() || !first };
         // A loss in the outbox ends the session, which leaves the room.
-        let _ = outbox.joined(&joined(&member.room, recovered));
-        member.socket.join(member.room.to_string());
-        std::future::ready(Ok((member, recovered)))
+        let _ = session.outbox.joined(&joined);
+        session.socket.join(room.to_string());
+        std::future::ready(Ok(joined))
     }
 
-    fn position(&self, member: &Member) -> Joined {
-        joined(&member.room, true)
-    }
-
-    fn leave(&self, member: Member) -> Left {
-        member.socket.leave(member.room.to_string());
-        Left { room: member.room, offset: None }
+    fn leave(&self, session: &Session, room: &Room) -> Option<Left> {
+        let known = session.rooms.lock().expect("no panic while it is held").remove(room);
+        session.socket.leave(room.to_string());
+        known.then(|| Left { room: room.clone(), offset: None })
     }
 
     fn submit(&self, message: Message) -> impl Future<Output = Outcome> + Send + 'static {
@@ -82,11 +86,9 @@ impl Backend for PubSub {
         Status { unready, ..Status::default() }
     }
 
-    async fn drained(&self) {}
-}
+    fn drain(&self) {}
 
-fn joined(room: &Room, recovered: bool) -> Joined {
-    Joined { room: room.clone(), offset: None, head: None, recovered }
+    async fn drained(&self) {}
 }
 
 fn broadcast(message: Message, timestamp: u64) -> ChatMessage {

@@ -278,3 +278,6 @@ fn log_directives(text: &str) -> Result<String, String> {
     let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
     parsed.map(|_| text.to_owned()).map_err(|error| format!("{text:?} is no list of log directives: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

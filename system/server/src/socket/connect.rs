@@ -78,7 +78,7 @@ fn prepare<B: Backend>(
         socket.on(event, Intake::new(read, queue.clone(), Arc::new(move || overflowing.cut())));
     }
     let gone = Arc::new(Notify::new());
-    let outbox = Arc::new(Outbox::new(Arc::clone(socket), link, Arc::clone(&chat.metrics)));
+    let outbox = Arc::new(Outbox::new(Arc::clone(socket), link, Arc::clone(&chat.metrics), chat.send_queue));
     // Only for a client that leaves the namespace and keeps the transport; everything else ends with the link.
     socket.on_disconnect({
         let gone = Arc::clone(&gone);

@@ -15,4 +15,4 @@ mod session;
 mod wire;
 
 pub(crate) use connect::handler;
-pub(crate) use outbox::RoomOutbox;
+pub(crate) use outbox::Outbox;

@@ -4,6 +4,7 @@
 //! first packet that cannot be queued ends the session, with nothing after it; the client comes back with its offset
 //! and gets the rest from the log.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,16 +26,60 @@ pub(crate) struct Outbox<A: Adapter> {
     socket: Arc<Socket<A>>,
     link: Arc<Link>,
     metrics: Arc<Metrics>,
+    /// Packets that may wait before replay pauses: half of what the socket's channel holds, the rest is for live.
+    pause: usize,
     /// Held while a packet is queued, so that none slips in behind one that was lost.
     closed: Mutex<bool>,
+    answers: Mutex<BTreeMap<Room, Answer<A>>>,
+}
+
+/// How a join is answered.
+pub(super) enum Answer<A: Adapter> {
+    /// CONNECT has no ack: a `joined` event.
+    Event,
+    Ack(AckSender<A>),
 }
 
 impl<A: Adapter> Outbox<A> {
-    pub(super) fn new(socket: Arc<Socket<A>>, link: Arc<Link>, metrics: Arc<Metrics>) -> Self {
-        Outbox { socket, link, metrics, closed: Mutex::new(false) }
+    pub(super) fn new(socket: Arc<Socket<A>>, link: Arc<Link>, metrics: Arc<Metrics>, send_queue: usize) -> Self {
+        let (closed, answers) = (Mutex::new(false), Mutex::default());
+        Outbox { socket, link, metrics, pause: send_queue / 2, closed, answers }
     }
 
-    pub(crate) fn emit<T: Serialize>(&self, event: &'static str, payload: &T) -> Result<(), Closed> {
+    /// How the next `joined` of that room goes out.
+    pub(super) fn expect(&self, room: Room, answer: Answer<A>) {
+        self.answers.lock().expect("no panic while it is held").insert(room, answer);
+    }
+
+    /// The ack of a join that will not be answered by `joined`.
+    pub(super) fn unexpect(&self, room: &Room) -> Option<AckSender<A>> {
+        match self.take_answer(room)? {
+            Answer::Ack(to) => Some(to),
+            Answer::Event => None,
+        }
+    }
+
+    /// The answer to a join; it comes before any message of the room.
+    pub(crate) fn joined(&self, joined: &Joined) -> Result<(), Closed> {
+        match self.take_answer(&joined.room) {
+            Some(Answer::Ack(to)) => self.ack(to, joined),
+            Some(Answer::Event) => self.emit(event::JOINED, joined),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn message(&self, message: &ChatMessage, replay: bool) -> Result<(), Closed> {
+        self.emit(event::CHAT_MESSAGE, message)?;
+        self.metrics.delivered((!replay).then(|| since(message.timestamp)));
+        Ok(())
+    }
+
+    /// Returns when the client has taken enough for another page of replay.
+    pub(crate) async fn writable(&self) {
+        self.link.below(self.pause).await;
+    }
+
+    pub(super) fn emit<T: Serialize>(&self, event: &'static str, payload: &T) -> Result<(), Closed> {
         self.queue(|| self.socket.emit(event, payload))
     }
 
@@ -58,8 +103,16 @@ impl<A: Adapter> Outbox<A> {
         self.link.cut();
     }
 
+    pub(crate) fn socket(&self) -> &Arc<Socket<A>> {
+        &self.socket
+    }
+
     pub(super) fn link(&self) -> &Arc<Link> {
         &self.link
+    }
+
+    fn take_answer(&self, room: &Room) -> Option<Answer<A>> {
+        self.answers.lock().expect("no panic while it is held").remove(room)
     }
 
     fn queue(&self, send: impl FnOnce() -> Result<(), SendError>) -> Result<(), Closed> {
@@ -95,69 +148,6 @@ impl<A: Adapter> Outbox<A> {
                 tracing::error!(%error, "a packet cannot be written");
             }
         }
-    }
-}
-
-/// How a join is answered.
-pub(super) enum Answer<A: Adapter> {
-    /// CONNECT has no ack: a `joined` event.
-    Event,
-    Ack(AckSender<A>),
-}
-
-/// The outbox as one room sees it.
-pub(crate) struct RoomOutbox<A: Adapter> {
-    pub(crate) room: Room,
-    outbox: Arc<Outbox<A>>,
-    answer: Mutex<Option<Answer<A>>>,
-}
-
-impl<A: Adapter> RoomOutbox<A> {
-    pub(super) fn new(room: Room, outbox: Arc<Outbox<A>>, answer: Answer<A>) -> Self {
-        RoomOutbox { room, outbox, answer: Mutex::new(Some(answer)) }
-    }
-
-    /// The join's answer; it comes before any message of the room.
-    pub(crate) fn joined(&self, joined: &Joined) -> Result<(), Closed> {
-        match self.take_answer() {
-            Some(Answer::Ack(to)) => self.outbox.ack(to, joined),
-            Some(Answer::Event) => self.outbox.emit(event::JOINED, joined),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn refuse(&self, refusal: &Refusal) -> Result<(), Closed> {
-        self.outbox.refuse(self.take_ack(), refusal)
-    }
-
-    pub(super) fn take_ack(&self) -> Option<AckSender<A>> {
-        match self.take_answer() {
-            Some(Answer::Ack(to)) => Some(to),
-            Some(Answer::Event) | None => None,
-        }
-    }
-
-    pub(crate) fn message(&self, message: &ChatMessage, replay: bool) -> Result<(), Closed> {
-        self.outbox.emit(event::CHAT_MESSAGE, message)?;
-        self.outbox.metrics.delivered((!replay).then(|| since(message.timestamp)));
-        Ok(())
-    }
-
-    pub(crate) fn close(&self) {
-        self.outbox.close();
-    }
-
-    /// Returns when fewer than `limit` packets wait for this client.
-    pub(crate) async fn below(&self, limit: usize) {
-        self.outbox.link.below(limit).await;
-    }
-
-    pub(crate) fn socket(&self) -> &Arc<Socket<A>> {
-        &self.outbox.socket
-    }
-
-    fn take_answer(&self) -> Option<Answer<A>> {
-        self.answer.lock().expect("no panic while it is held").take()
     }
 }
 

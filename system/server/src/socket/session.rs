@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use socketioxide::extract::AckSender;
-use system_protocol::{Code, Draining, Join, Leave, MessageId, Offset, Refusal, Room, Submit, TraceParent, event};
+use system_protocol::{
+    Code, Draining, Join, Joined, Leave, MessageId, Offset, Refusal, Room, Submit, TraceParent, event,
+};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::intake::{Asked, Request};
-use super::outbox::{Answer, Outbox, RoomOutbox};
+use super::outbox::{Answer, Outbox};
 use crate::auth::Identity;
 use crate::backend::{Backend, Message, Outcome};
 use crate::chat::{Chat, Pending};
@@ -33,6 +35,8 @@ pub(super) struct Session<B: Backend> {
     requests: mpsc::Receiver<Request<B::Adapter>>,
     gone: Arc<Notify>,
     first: Option<(Room, Option<Offset>)>,
+    /// Its end leaves every room.
+    membership: B::Session,
     rooms: BTreeMap<Room, Place<B>>,
     parked: usize,
     limit: RateLimit,
@@ -45,12 +49,12 @@ type Doing<B> = Pin<Box<dyn Future<Output = Done<B>> + Send>>;
 enum Place<B: Backend> {
     /// And what waits for it.
     Joining(VecDeque<Request<B::Adapter>>),
-    In(B::Member),
+    In,
 }
 
 /// What came of something that took its time.
 enum Done<B: Backend> {
-    Joined { outbox: Arc<RoomOutbox<B::Adapter>>, resumed: bool, result: Result<(B::Member, bool), Refusal> },
+    Joined { room: Room, resumed: bool, result: Result<Joined, Refusal> },
     Sent(Sending<B>, Outcome),
 }
 
@@ -73,8 +77,9 @@ impl<B: Backend> Session<B> {
         gone: Arc<Notify>,
     ) -> Self {
         let limit = RateLimit::new(chat.rate_limit);
+        let membership = chat.backend.session(Arc::clone(&outbox));
         let (rooms, doing) = (BTreeMap::new(), FuturesUnordered::new());
-        Session { chat, identity, outbox, requests, gone, first: None, rooms, parked: 0, limit, doing }
+        Session { chat, identity, outbox, requests, gone, first: None, membership, rooms, parked: 0, limit, doing }
     }
 
     /// The room of CONNECT.
@@ -145,7 +150,7 @@ impl<B: Backend> Session<B> {
         match self.rooms.get_mut(&room) {
             None => self.refuse(ack, &not_in(&room)),
             Some(Place::Joining(_)) => self.park(&room, Request { asked: Asked::Submit(submit), ack, arrived }),
-            Some(Place::In(_)) => self.send(room, submit, ack, arrived),
+            Some(Place::In) => self.send(room, submit, ack, arrived),
         }
     }
 
@@ -160,7 +165,6 @@ impl<B: Backend> Session<B> {
             id: id.clone(),
             content: submit.content,
             traceparent,
-            received: arrived,
         };
         add(&self.chat.metrics.accepted);
         let sending = Sending { ack, arrived, id, room, traceparent, _pending: self.chat.unanswered.one_more() };
@@ -170,37 +174,35 @@ impl<B: Backend> Session<B> {
 
     fn join(&mut self, join: Join, answer: Answer<B::Adapter>) {
         let Join { room, offset } = join;
-        let outbox = Arc::new(RoomOutbox::new(room.clone(), Arc::clone(&self.outbox), answer));
-        match self.rooms.get_mut(&room) {
-            Some(Place::In(member)) => {
-                let _ = outbox.joined(&self.chat.backend.position(member));
-                return;
-            }
-            Some(Place::Joining(_)) => return self.join_again(outbox),
-            None => {}
+        if let Some(Place::Joining(_)) = self.rooms.get(&room) {
+            return self.join_again(room, offset, answer);
         }
-        if let Err(refusal) = self.may_enter(&room) {
-            let _ = outbox.refuse(&refusal);
-            return;
+        if !self.rooms.contains_key(&room)
+            && let Err(refusal) = self.may_enter(&room)
+        {
+            return self.refuse_join(answer, &refusal);
         }
-        self.change_rooms(|rooms| {
-            rooms.insert(room, Place::Joining(VecDeque::new()));
-        });
-        let joining = self.chat.backend.join(Arc::clone(&outbox), offset);
-        let resumed = offset.is_some();
-        self.doing.push(Box::pin(async move {
-            let result = joining.await;
-            Done::Joined { outbox, resumed, result }
-        }));
+        // A room that was joined before is asked too: it answers its position, and keeps its turn among requests.
+        self.change_rooms(|rooms| rooms.insert(room.clone(), Place::Joining(VecDeque::new())));
+        self.outbox.expect(room.clone(), answer);
+        let (resumed, joining) = (offset.is_some(), self.chat.backend.join(&self.membership, room.clone(), offset));
+        self.doing.push(Box::pin(async move { Done::Joined { room, resumed, result: joining.await } }));
     }
 
     /// Two joins of one room at once: the second is answered when the first is through.
-    fn join_again(&mut self, outbox: Arc<RoomOutbox<B::Adapter>>) {
-        let room = outbox.room.clone();
-        if let Some(ack) = outbox.take_ack() {
-            let asked = Asked::Join(Join { room: room.clone(), offset: None });
+    fn join_again(&mut self, room: Room, offset: Option<Offset>, answer: Answer<B::Adapter>) {
+        if let Answer::Ack(ack) = answer {
+            let asked = Asked::Join(Join { room: room.clone(), offset });
             self.park(&room, Request { asked, ack, arrived: Instant::now() });
         }
+    }
+
+    fn refuse_join(&self, answer: Answer<B::Adapter>, refusal: &Refusal) {
+        let ack = match answer {
+            Answer::Ack(ack) => Some(ack),
+            Answer::Event => None,
+        };
+        let _ = self.outbox.refuse(ack, refusal);
     }
 
     fn may_enter(&self, room: &Room) -> Result<(), Refusal> {
@@ -213,15 +215,15 @@ impl<B: Backend> Session<B> {
     }
 
     fn leave(&mut self, leave: Leave, ack: AckSender<B::Adapter>, arrived: Instant) {
-        let room = leave.room.clone();
-        match self.rooms.get(&room) {
-            None => return self.refuse(ack, &not_in(&room)),
-            Some(Place::Joining(_)) => return self.park(&room, Request { asked: Asked::Leave(leave), ack, arrived }),
-            Some(Place::In(_)) => {}
+        if let Some(Place::Joining(_)) = self.rooms.get(&leave.room) {
+            return self.park(&leave.room.clone(), Request { asked: Asked::Leave(leave), ack, arrived });
         }
-        if let Some(Place::In(member)) = self.change_rooms(|rooms| rooms.remove(&room)) {
-            let left = self.chat.backend.leave(member);
-            let _ = self.outbox.ack(ack, &left);
+        self.change_rooms(|rooms| rooms.remove(&leave.room));
+        match self.chat.backend.leave(&self.membership, &leave.room) {
+            None => self.refuse(ack, &not_in(&leave.room)),
+            Some(left) => {
+                let _ = self.outbox.ack(ack, &left);
+            }
         }
     }
 
@@ -238,25 +240,25 @@ impl<B: Backend> Session<B> {
     fn done(&mut self, done: Done<B>) {
         match done {
             Done::Sent(sending, outcome) => self.answer(sending, outcome),
-            Done::Joined { outbox, resumed, result } => self.joined(&outbox, resumed, result),
+            Done::Joined { room, resumed, result } => self.joined(&room, resumed, result),
         }
     }
 
-    fn joined(&mut self, outbox: &RoomOutbox<B::Adapter>, resumed: bool, result: Result<(B::Member, bool), Refusal>) {
+    fn joined(&mut self, room: &Room, resumed: bool, result: Result<Joined, Refusal>) {
         let before = self.rooms.len();
-        let Some(Place::Joining(waiting)) = self.rooms.remove(&outbox.room) else { return };
+        let Some(Place::Joining(waiting)) = self.rooms.remove(room) else { return };
         match result {
-            Ok((member, recovered)) => {
-                let outcome = match (resumed, recovered) {
+            Ok(joined) => {
+                let outcome = match (resumed, joined.recovered) {
                     (_, false) => RESUME_LOST,
                     (true, true) => RESUME_RECOVERED,
                     (false, true) => RESUME_FRESH,
                 };
                 add(&self.chat.metrics.resumes[outcome]);
-                self.rooms.insert(outbox.room.clone(), Place::In(member));
+                self.rooms.insert(room.clone(), Place::In);
             }
             Err(refusal) => {
-                let _ = outbox.refuse(&refusal);
+                let _ = self.outbox.refuse(self.outbox.unexpect(room), &refusal);
                 self.chat.metrics.session(Some(before), Some(self.rooms.len()));
             }
         }
@@ -275,7 +277,7 @@ impl<B: Backend> Session<B> {
                 match self.rooms.get(&room) {
                     None => self.refuse(ack, &not_in(&room)),
                     Some(Place::Joining(_)) => self.park(&room, Request { asked: Asked::Submit(submit), ack, arrived }),
-                    Some(Place::In(_)) => self.send(room, submit, ack, arrived),
+                    Some(Place::In) => self.send(room, submit, ack, arrived),
                 }
             }
             Asked::Join(join) => self.join(join, Answer::Ack(ack)),
@@ -319,14 +321,8 @@ impl<B: Backend> Session<B> {
         result
     }
 
-    fn end(mut self) {
+    fn end(self) {
         self.chat.metrics.session(Some(self.rooms.len()), None);
-        self.doing.clear();
-        for (_, place) in std::mem::take(&mut self.rooms) {
-            if let Place::In(member) = place {
-                self.chat.backend.leave(member);
-            }
-        }
     }
 }
 

@@ -15,6 +15,7 @@ use system_protocol::Code;
 
 use super::SpanCounts;
 use super::names::{self, Metric};
+use crate::backend::{Shard, Status};
 
 /// Bounds of latencies, seconds: from half a millisecond to a failover and beyond.
 const LATENCIES: [f64; 16] =
@@ -31,8 +32,7 @@ const RESUMES: [&str; 3] = ["fresh", "recovered", "lost"];
 /// What is asked of others at each scrape.
 pub(crate) trait Observed: Send + Sync + 'static {
     fn ready(&self) -> bool;
-    fn appends_pending(&self) -> u64;
-    fn degraded(&self) -> Vec<(String, bool)>;
+    fn status(&self) -> Status;
 }
 
 /// Counts of one node. Cheap to touch from any thread.
@@ -213,12 +213,19 @@ fn observe_others(meter: &Meter, others: &Arc<impl Observed>) {
     let of = Arc::clone(others);
     gauges_of(meter, &names::READY, move || vec![(f64::from(u8::from(of.ready())), vec![])]);
     let of = Arc::clone(others);
-    gauges_of(meter, &names::APPENDS_PENDING, move || vec![(of.appends_pending() as f64, vec![])]);
-    let of = Arc::clone(others);
-    gauges_of(meter, &names::SHARD_DEGRADED, move || {
-        let shards = of.degraded().into_iter();
-        shards.map(|(shard, is)| (f64::from(u8::from(is)), vec![KeyValue::new("shard", shard)])).collect()
-    });
+    gauges_of(meter, &names::APPENDS_PENDING, move || vec![(of.status().pending as f64, vec![])]);
+    type Read = fn(&Shard) -> f64;
+    let by_shard: [(&Metric, Read); 2] = [
+        (&names::SHARD_DEGRADED, |shard| f64::from(u8::from(shard.degraded.is_some()))),
+        (&names::SHARD_EPOCH, |shard| shard.epoch as f64),
+    ];
+    for (metric, read) in by_shard {
+        let of = Arc::clone(others);
+        gauges_of(meter, metric, move || {
+            let shards = of.status().shards.into_iter();
+            shards.map(|shard| (read(&shard), vec![KeyValue::new("shard", shard.number as i64)])).collect()
+        });
+    }
 }
 
 fn latency(meter: &Meter, metric: &Metric) -> Histogram<f64> {

@@ -78,6 +78,8 @@ metrics! {
         "Spans that a collector took";
     SHARD_DEGRADED = "chat_shard_degraded", Gauge, "1", ["shard"],
         "1 while this node cannot ack on that shard";
+    SHARD_EPOCH = "chat_shard_epoch", Gauge, "1", ["shard"],
+        "Config epoch of the shard's primary, as this node sees it; it rises with each failover";
 }
 
 #[cfg(test)]

@@ -1,0 +1,165 @@
+//! A client that speaks Socket.IO 5 over Engine.IO 4 by hand, so that every packet on the wire is seen.
+
+use std::net::SocketAddr;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::server::{PATIENCE, Server};
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Packet {
+    Connected,
+    Refused(Value),
+    Event(String, Value),
+    Ack(u64, Value),
+    /// The connection is over, whoever ended it.
+    Closed,
+}
+
+pub struct Client {
+    stream: WebSocketStream<TcpStream>,
+    /// Everything that came, in order; what a test took is gone.
+    pub inbox: Vec<Packet>,
+    acks: u64,
+}
+
+impl Client {
+    /// A transport without a session.
+    pub async fn dial(server: &Server) -> Client {
+        Client::over(TcpStream::connect(server.address).await.unwrap(), server.address).await
+    }
+
+    /// One whose kernel takes few bytes that nobody reads.
+    pub async fn dial_narrow(server: &Server) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Client::over(socket.connect(server.address).await.unwrap(), server.address).await
+    }
+
+    async fn over(stream: TcpStream, address: SocketAddr) -> Client {
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+        let (stream, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+        let mut client = Client { stream, inbox: Vec::new(), acks: 0 };
+        let open = client.frame().await.unwrap();
+        assert!(open.starts_with('0'), "{open}");
+        client
+    }
+
+    /// In the room `global`, from its head.
+    pub async fn join(server: &Server, name: &str) -> Client {
+        Client::join_with(server, json!({ "token": name })).await.0
+    }
+
+    /// And what `joined` said.
+    pub async fn join_with(server: &Server, auth: Value) -> (Client, Value) {
+        let mut client = Client::dial(server).await;
+        client.connect(&auth).await;
+        client.take(|packet| *packet == Packet::Connected).await;
+        let joined = client.event("joined").await;
+        (client, joined)
+    }
+
+    pub async fn connect(&mut self, auth: &Value) {
+        self.write(format!("40{auth}")).await;
+    }
+
+    pub async fn write(&mut self, packet: String) {
+        self.stream.send(Message::text(packet)).await.unwrap();
+    }
+
+    /// Asks for an ack.
+    pub async fn ask(&mut self, event: &str, payload: &Value) -> u64 {
+        self.acks += 1;
+        let id = self.acks;
+        self.write(format!("42{id}{}", json!([event, payload]))).await;
+        id
+    }
+
+    /// Asks, and waits for the answer.
+    pub async fn call(&mut self, event: &str, payload: Value) -> Value {
+        let id = self.ask(event, &payload).await;
+        self.ack(id).await
+    }
+
+    pub async fn ack(&mut self, id: u64) -> Value {
+        match self.take(|packet| matches!(packet, Packet::Ack(n, _) if *n == id)).await {
+            Packet::Ack(_, answer) => answer,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    pub async fn event(&mut self, name: &str) -> Value {
+        match self.take(|packet| matches!(packet, Packet::Event(n, _) if n == name)).await {
+            Packet::Event(_, payload) => payload,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    /// The contents of the next so many messages.
+    pub async fn contents(&mut self, messages: usize) -> Vec<String> {
+        let mut contents = Vec::new();
+        for _ in 0..messages {
+            contents.push(self.event("chat-message").await["content"].as_str().unwrap().to_owned());
+        }
+        contents
+    }
+
+    pub async fn take(&mut self, wanted: impl Fn(&Packet) -> bool) -> Packet {
+        let mut looked = 0;
+        loop {
+            if let Some(at) = self.inbox[looked..].iter().position(&wanted) {
+                return self.inbox.remove(looked + at);
+            }
+            looked = self.inbox.len();
+            assert_ne!(self.inbox.last(), Some(&Packet::Closed), "closed; inbox: {:?}", self.inbox);
+            self.read().await;
+        }
+    }
+
+    /// One more packet into the inbox.
+    pub async fn read(&mut self) {
+        let frame = tokio::time::timeout(PATIENCE, self.frame()).await;
+        let frame = frame.unwrap_or_else(|_| panic!("nothing came; inbox: {:?}", self.inbox));
+        match frame.as_deref() {
+            None => self.inbox.push(Packet::Closed),
+            Some("2") => {
+                let _ = self.stream.send(Message::text("3")).await;
+            }
+            Some(packet) => self.inbox.push(parse(packet)),
+        }
+    }
+
+    pub async fn closed(&mut self) {
+        self.take(|packet| *packet == Packet::Closed).await;
+    }
+
+    /// `None` at the end.
+    async fn frame(&mut self) -> Option<String> {
+        match self.stream.next().await? {
+            Ok(Message::Text(text)) if text.as_str() == "1" => None,
+            Ok(Message::Text(text)) => Some(text.as_str().to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn parse(packet: &str) -> Packet {
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| panic!("{packet}"));
+    let (kind, rest) = packet.split_at(2);
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    match kind {
+        "40" => Packet::Connected,
+        "44" => Packet::Refused(json(rest)),
+        "43" => Packet::Ack(rest[..digits].parse().unwrap(), json(&rest[digits..])[0].take()),
+        "42" => {
+            let mut arguments = json(rest);
+            let payload = arguments[1].take();
+            Packet::Event(arguments[0].as_str().unwrap().to_owned(), payload)
+        }
+        _ => panic!("unexpected packet {packet}"),
+    }
+}

@@ -1,0 +1,121 @@
+//! Settings, what an operator asks, and the end.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::server::Server;
+
+fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-node"));
+    let output = command.args(arguments).envs(environment.iter().copied()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+#[test]
+fn a_wrong_setting_is_one_line_that_says_what_and_where() {
+    assert!(refused(&["--listen", "nowhere"], &[]).contains("--listen: \"nowhere\""));
+    assert!(refused(&[], &[("CHAT_LISTEN", "nowhere")]).contains("CHAT_LISTEN: \"nowhere\""));
+    assert!(refused(&["--auth", "none", "--listen", "192.0.2.1:0"], &[]).contains("192.0.2.1:0"));
+    assert!(refused(&["--lisen", "x"], &[]).contains("--lisen"));
+    assert!(refused(&["--ping-interval"], &[]).contains("--ping-interval"));
+}
+
+#[tokio::test]
+async fn an_operator_gets_health_readiness_and_metrics() {
+    let server = Server::open(&["--http-rate-limit", "3"]).await;
+    let health: Value = serde_json::from_str(&server.get("/health").await.body).unwrap();
+    assert_eq!(health["status"], "healthy");
+    assert!(health["timestamp"].as_u64().unwrap() > 1_600_000_000_000);
+    assert_eq!(server.get("/ready").await.status, 200);
+    let mut ann = Client::join(&server, "ann").await;
+    ann.call("chat-message", json!({ "content": "x" })).await;
+    ann.contents(1).await;
+    let metrics = server.get("/metrics").await;
+    assert!(metrics.head.contains("text/plain; version=0.0.4"), "{}", metrics.head);
+    for metric in system_server::names::ALL {
+        let unlabelled = !metric.labels.contains(&"shard");
+        assert!(
+            !unlabelled || metrics.body.contains(&format!("# TYPE {} ", metric.name)),
+            "{} is missing",
+            metric.name
+        );
+    }
+    assert!((server.metric("chat_appends_pending").await).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn other_paths_are_limited_and_say_so() {
+    let server = Server::open(&["--http-rate-limit", "2"]).await;
+    let first = server.get("/").await;
+    assert_eq!(first.status, 200);
+    assert!(
+        first.head.contains("ratelimit-limit: 2") && first.head.contains("ratelimit-remaining: 1"),
+        "{}",
+        first.head
+    );
+    assert_eq!(server.get("/nothing-here").await.status, 404);
+    let third = server.get("/").await;
+    assert_eq!(third.status, 429);
+    assert!(third.head.contains("retry-after: "), "{}", third.head);
+    assert_eq!(server.get("/health").await.status, 200);
+    Client::join(&server, "ann").await;
+}
+
+#[tokio::test]
+async fn sigterm_tells_clients_answers_what_it_took_and_exits_with_0() {
+    let mut server = Server::open(&["--rate-limit", "1000", "--drain-within", "4s"]).await;
+    let mut ann = Client::join(&server, "ann").await;
+    let began = Instant::now();
+    server.signal(Signal::SIGTERM);
+    let draining = ann.event("draining").await;
+    assert!(draining["reconnect_within_ms"].as_u64().is_some_and(|ms| (1..=4000).contains(&ms)), "{draining}");
+    let refused = ann.call("chat-message", json!({ "content": "too late" })).await;
+    assert_eq!(refused["error"]["code"], "draining");
+    let ready = server.get("/ready").await;
+    assert_eq!((ready.status, ready.body.contains("draining")), (503, true));
+    assert_eq!(server.get("/socket.io/?EIO=4&transport=websocket").await.status, 503);
+    ann.closed().await;
+    assert_eq!(server.exit_code().await, 0);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn messages_in_flight_at_sigterm_are_acked_or_refused_and_none_is_forgotten() {
+    let mut server = Server::open(&["--rate-limit", "100000"]).await;
+    let mut ann = Client::join(&server, "ann").await;
+    let mut asked = Vec::new();
+    for n in 0..500 {
+        asked.push(ann.ask("chat-message", &json!({ "content": n.to_string() })).await);
+        if n == 250 {
+            server.signal(Signal::SIGTERM);
+        }
+    }
+    let (mut acked, mut refused) = (0, 0);
+    for id in asked {
+        match ann.ack(id).await["error"]["code"].as_str() {
+            None => acked += 1,
+            Some("draining") => refused += 1,
+            Some(other) => panic!("{other}"),
+        }
+    }
+    assert!(acked >= 1 && acked + refused == 500, "{acked} acked, {refused} refused");
+    drop(ann);
+    assert_eq!(server.exit_code().await, 0);
+}
+
+#[tokio::test]
+async fn the_log_has_neither_contents_nor_tokens_however_talkative_it_is() {
+    let server = Server::open(&["--log", "trace"]).await;
+    let mut ann = Client::join(&server, "s3cret-token").await;
+    ann.call("chat-message", json!({ "content": "s3cret-content" })).await;
+    ann.call("chat-message", json!({ "content": ["s3cret-content"] })).await;
+    assert!(!server.log().contains("s3cret-content"));
+    assert!(!server.log().contains("s3cret-token"));
+}

@@ -1,0 +1,10 @@
+//! The contract of a chat node, seen from outside: the built binary, talked to over a plain WebSocket.
+//!
+//! One module per part of the contract. Deliberately absent: Redis, and with it durability, which `suites` shows.
+
+mod client;
+mod connecting;
+mod lifecycle;
+mod messages;
+mod server;
+mod transport;

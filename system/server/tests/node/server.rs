@@ -1,0 +1,115 @@
+//! The node under test: the built binary, on a port that the kernel chose.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Server {
+    process: Child,
+    pub address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Server {
+    pub async fn start(arguments: &[&str]) -> Server {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_chat-node"))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || lines.map_while(Result::ok).for_each(|line| log.lock().unwrap().push(line))
+        });
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut server = Server { process, address: unknown, log };
+        server.address = server.wait_for("the listening line", Server::listening).await;
+        server
+    }
+
+    /// With `--auth none`: the token is the user's name.
+    pub async fn open(arguments: &[&str]) -> Server {
+        Server::start(&[&["--auth", "none"], arguments].concat()).await
+    }
+
+    fn listening(&mut self) -> Option<SocketAddr> {
+        let line = |line: &String| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            (line["message"] == "listening").then(|| line["address"].as_str()?.parse().ok())?
+        };
+        self.log.lock().unwrap().iter().find_map(line)
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
+    }
+
+    pub async fn exit_code(&mut self) -> i32 {
+        let ended = |server: &mut Server| server.process.try_wait().unwrap();
+        self.wait_for("the process's end", ended).await.code().expect("ended by a signal")
+    }
+
+    /// The value of one metric, with its labels as they are printed.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").await.body;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, "").await
+    }
+
+    /// `headers`: whole lines, each with its line break.
+    pub async fn request(&self, method: &str, path: &str, headers: &str) -> Answer {
+        let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let host = self.address;
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("an answer").unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
+    pub async fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&mut Server) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "{what} did not come; the log:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,105 @@
+//! What the transport refuses, and what a bad client does to others: nothing.
+
+use serde_json::json;
+
+use crate::client::{Client, Packet};
+use crate::server::Server;
+
+#[tokio::test]
+async fn only_websocket_and_only_our_version() {
+    let server = Server::open(&[]).await;
+    for (query, body) in [
+        ("?EIO=4&transport=polling", r#"{"code":0,"message":"Transport unknown"}"#),
+        ("", r#"{"code":0,"message":"Transport unknown"}"#),
+        ("?EIO=3&transport=websocket", r#"{"code":5,"message":"Unsupported protocol version"}"#),
+        ("?EIO=4&transport=websocket&sid=abc", r#"{"code":1,"message":"Session ID unknown"}"#),
+        ("?EIO=4&transport=websocket", r#"{"code":3,"message":"Bad request"}"#),
+    ] {
+        let answer = server.get(&format!("/socket.io/{query}")).await;
+        assert_eq!((answer.status, answer.body.as_str()), (400, body), "{query}");
+        assert!(answer.head.contains("application/json"));
+    }
+    let posted = server.request("POST", "/socket.io/?EIO=4&transport=websocket", "Content-Length: 0\r\n").await;
+    assert_eq!((posted.status, posted.body.as_str()), (400, r#"{"code":2,"message":"Bad handshake method"}"#));
+}
+
+#[tokio::test]
+async fn an_oversized_payload_closes_its_connection_and_no_other() {
+    let server = Server::open(&[]).await;
+    let (mut ann, mut bob) = (Client::join(&server, "ann").await, Client::join(&server, "bob").await);
+    let refused = ann.call("chat-message", json!({ "content": "x".repeat(900_000) })).await;
+    assert_eq!(refused["error"]["code"], "invalid_payload", "large, and still a payload");
+    ann.write(format!("42[\"chat-message\",{{\"content\":\"{}\"}}]", "x".repeat(1_000_001))).await;
+    ann.closed().await;
+    assert!(bob.call("chat-message", json!({ "content": "here" })).await["error"].is_null());
+    assert_eq!(server.get("/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn nonsense_closes_its_connection_and_no_other() {
+    let server = Server::open(&[]).await;
+    let mut bob = Client::join(&server, "bob").await;
+    for nonsense in
+        ["9", "4", "49", "42", "42[", "42{}", "51-[\"chat-message\",{\"_placeholder\":true}]", "41x", "\u{1f980}"]
+    {
+        let mut ann = Client::join(&server, "ann").await;
+        ann.write(nonsense.to_owned()).await;
+        ann.write("42[\"chat-message\",{\"content\":\"x\"}]".to_owned()).await;
+        // Either way it ends: closed, or the nonsense was ignored and the message went through.
+        ann.take(|packet| matches!(packet, Packet::Closed | Packet::Event(..))).await;
+    }
+    assert!(bob.call("chat-message", json!({ "content": "here" })).await["error"].is_null());
+}
+
+/// The kernel's buffers take megabytes before the node notices, hence the amount.
+#[tokio::test]
+#[ignore = "needs the log's paced replay"]
+async fn a_slow_consumer_is_closed_and_misses_nothing_when_it_resumes() {
+    let server = Server::open(&["--rate-limit", "1000000", "--send-queue", "256"]).await;
+    let mut slow = Client::dial_narrow(&server).await;
+    slow.connect(&json!({ "token": "slow" })).await;
+    let start = slow.event("joined").await;
+    let mut ann = Client::join(&server, "ann").await;
+    let filling = "\u{20ac}".repeat(990);
+    let mut sent = 0;
+    while server.metric("chat_slow_consumers_total").await < 1.0 {
+        for _ in 0..100 {
+            sent += 1;
+            ann.call("chat-message", json!({ "content": format!("{sent}:{filling}") })).await;
+        }
+        ann.inbox.clear();
+        assert!(sent < 20_000, "never noticed");
+    }
+    let number = |content: &str| content.split(':').next().unwrap().parse::<u32>().unwrap();
+    slow.closed().await;
+    let message = |packet: &Packet| match packet {
+        Packet::Event(name, payload) if name == "chat-message" => Some(payload.clone()),
+        _ => None,
+    };
+    let received: Vec<_> = slow.inbox.iter().filter_map(message).collect();
+    let numbers: Vec<_> = received.iter().map(|m| number(m["content"].as_str().unwrap())).collect();
+    assert_eq!(numbers, (1..=received.len() as u32).collect::<Vec<_>>(), "a prefix, without a hole");
+    let offset = received.last().map_or(&start["offset"], |message| &message["offset"]);
+    let mut last = received.len() as u32;
+    let (mut back, joined) = Client::join_with(&server, json!({ "token": "slow", "offset": offset })).await;
+    assert_eq!(joined["recovered"], true);
+    for content in back.contents((sent - last) as usize).await {
+        assert_eq!(number(&content), last + 1);
+        last += 1;
+    }
+    assert_eq!(last, sent);
+}
+
+#[tokio::test]
+async fn a_peer_that_stops_answering_pings_is_closed() {
+    let server = Server::open(&["--ping-interval", "100ms", "--ping-timeout", "200ms"]).await;
+    let client = Client::join(&server, "ann").await;
+    let mut server = server;
+    assert!((server.metric("chat_connections").await - 1.0).abs() < 0.5);
+    let gone = std::time::Instant::now();
+    while server.metric("chat_connections").await > 0.0 {
+        assert!(gone.elapsed() < crate::server::PATIENCE, "still there:\n{}", server.log());
+        server.wait_for("a moment", |_| Some(())).await;
+    }
+    drop(client);
+}
