@@ -3,6 +3,7 @@
 //! The last 17 characters are a blank and the hash of what is before, so that a receipt can be checked even when its
 //! message is not in the history.
 
+use chaos_observe::Content;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -58,9 +59,8 @@ pub(crate) fn compose(rng: &mut ChaCha8Rng, size: ContentSize) -> String {
         length += more;
     }
     text.extend(std::iter::repeat_n('.', units - length));
-    let hash = hash(&text);
-    text.push_str(&format!(" {hash:016x}"));
-    text
+    let hash = Content::of(&text);
+    format!("{text} {hash}")
 }
 
 /// Whether `content` is, byte for byte, something that `compose` made.
@@ -69,12 +69,7 @@ pub fn intact(content: &str) -> bool {
         return false;
     };
     let (text, end) = content.split_at(cut);
-    end == format!(" {:016x}", hash(text))
-}
-
-/// FNV-1a, 64 bits: not against malice, only against accident.
-pub(crate) fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    end == format!(" {}", Content::of(text))
 }
 
 #[cfg(test)]

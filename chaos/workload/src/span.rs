@@ -34,7 +34,7 @@ mod tests {
     fn lengths_are_read_with_their_unit() {
         assert_eq!(parse("200ms"), Some(Duration::from_millis(200)));
         assert_eq!(parse("1.5s"), Some(Duration::from_millis(1500)));
-        assert_eq!(parse("10m"), Some(Duration::from_secs(600)));
+        assert_eq!(parse("10m"), Some(Duration::from_mins(10)));
         for bad in ["", "5", "s", "1 s", "-1s", "1d", "1.2.3s"] {
             assert_eq!(parse(bad), None, "{bad}");
         }

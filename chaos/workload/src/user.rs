@@ -1,0 +1,178 @@
+//! One user: a task that owns a client, does what it is told, and writes down all that happens to it.
+//!
+//! One task has both the wishes and the events, so an event about a message never comes before its wish is noted.
+
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use chaos_observe::At;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use system_client::{Client, Config, Event};
+use system_protocol::MessageId;
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{LoadError, content::compose, crowd::Crowd, line::Line, scribe::Scribe};
+
+/// Who it is, before it starts.
+pub(crate) struct Start {
+    pub(crate) name: String,
+    /// Indices into the crowd's nodes, the preferred one first.
+    pub(crate) nodes: Vec<usize>,
+    /// Indices into the crowd's rooms.
+    pub(crate) rooms: Vec<usize>,
+    /// Whether it is owed all that is said in its rooms.
+    pub(crate) stays: bool,
+    /// Whether its connection can be cut.
+    pub(crate) cuttable: bool,
+    pub(crate) seed: u64,
+}
+
+/// What a user is told to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wish {
+    Say {
+        room: usize,
+        due: At,
+        canary: bool,
+    },
+    /// Leave every room.
+    Leave,
+    /// Join every room again; with `resume` where it left off.
+    Return {
+        resume: bool,
+    },
+    Cut,
+    Close,
+}
+
+/// The way to tell it. Wishes to a user that has closed are dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    wishes: mpsc::UnboundedSender<Wish>,
+    members: Arc<[usize]>,
+}
+
+impl User {
+    pub(crate) fn wish(&self, wish: Wish) {
+        let _ = self.wishes.send(wish);
+    }
+
+    /// Its number among the members of each of its rooms.
+    pub(crate) fn members(&self) -> &[usize] {
+        &self.members
+    }
+}
+
+/// Starts the user in `tasks`; it is joined when the ledgers of its rooms say so.
+pub(crate) async fn start(crowd: &Arc<Crowd>, start: Start, tasks: &mut JoinSet<()>) -> Result<User, LoadError> {
+    let lines = if start.cuttable { lines(crowd, &start).await? } else { Vec::new() };
+    let urls: Vec<String> = if lines.is_empty() {
+        start.nodes.iter().map(|node| crowd.targets.nodes[*node].url.clone()).collect()
+    } else {
+        lines.iter().map(Line::url).collect()
+    };
+    let config = config(crowd, &start, &urls)?;
+    let said = Arc::new(AtomicU64::new(0));
+    let (client, events) = Client::start(config, ids(start.name.clone(), Arc::clone(&said)));
+    let scribe = Scribe::new(crowd, &start);
+    for room in scribe.rooms() {
+        client.join(room.clone(), None);
+    }
+    let members = scribe.members();
+    let (wishes, told) = mpsc::unbounded_channel();
+    let rng = ChaCha8Rng::seed_from_u64(start.seed);
+    let task = Task { crowd: Arc::clone(crowd), client, events, told, scribe, lines, said, rng, name: start.name };
+    tasks.spawn(task.run());
+    Ok(User { wishes, members })
+}
+
+async fn lines(crowd: &Crowd, start: &Start) -> Result<Vec<Line>, LoadError> {
+    let mut lines = Vec::new();
+    for node in &start.nodes {
+        let url = &crowd.targets.nodes[*node].url;
+        let address = url.rsplit_once("//").map_or(url.as_str(), |(_, address)| address);
+        lines.push(Line::to(address.trim_end_matches('/').to_owned()).await.map_err(LoadError::Line)?);
+    }
+    Ok(lines)
+}
+
+fn config(crowd: &Crowd, start: &Start, urls: &[String]) -> Result<Config, LoadError> {
+    let mut config = Config::new(urls, crowd.targets.tokens.of(&start.name))?;
+    config.seed = start.seed;
+    #[cfg(debug_assertions)]
+    {
+        config.drop_received = crowd.targets.drop_received;
+    }
+    Ok(config)
+}
+
+fn ids(user: String, said: Arc<AtomicU64>) -> system_client::Ids {
+    Box::new(move || id(&user, said.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// Unique in the run, since users are.
+fn id(user: &str, nth: u64) -> MessageId {
+    MessageId::parse(&format!("{user}-{nth:06}")).unwrap_or_else(|refusal| unreachable!("an id of ours: {refusal}"))
+}
+
+struct Task {
+    crowd: Arc<Crowd>,
+    name: String,
+    client: Client,
+    events: mpsc::UnboundedReceiver<Event>,
+    told: mpsc::UnboundedReceiver<Wish>,
+    scribe: Scribe,
+    lines: Vec<Line>,
+    /// How many messages got an id; the next one is known before it is given.
+    said: Arc<AtomicU64>,
+    rng: ChaCha8Rng,
+}
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => self.scribe.note(event),
+                wish = self.told.recv() => if self.obey(wish.unwrap_or(Wish::Close)).is_break() { break },
+            }
+        }
+        self.client.close().await;
+        while let Some(event) = self.events.recv().await {
+            self.scribe.note(event);
+        }
+    }
+
+    fn obey(&mut self, wish: Wish) -> ControlFlow<()> {
+        match wish {
+            Wish::Say { room, due, canary } => self.say(room, due, canary),
+            Wish::Leave => self.scribe.rooms().for_each(|room| self.client.leave(room)),
+            Wish::Return { resume } => self.come_back(resume),
+            Wish::Cut => self.lines.iter().for_each(Line::cut),
+            Wish::Close => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn say(&mut self, room: usize, due: At, canary: bool) {
+        let id = id(&self.name, self.said.load(Ordering::Relaxed));
+        let content = compose(&mut self.rng, self.crowd.content);
+        let trace = self.crowd.traces.root(&mut self.rng, &id);
+        // Whoever has left the room has nothing to say there; the send is not due at all.
+        if self.client.send(&self.crowd.rooms[room].name, content, Some(trace)).is_ok() {
+            self.scribe.due(room, id, due, canary, trace);
+        }
+    }
+
+    fn come_back(&mut self, resume: bool) {
+        for room in self.scribe.rooms() {
+            self.client.join(room.clone(), self.scribe.left(room).filter(|_| resume));
+        }
+    }
+}

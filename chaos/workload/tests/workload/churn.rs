@@ -1,0 +1,71 @@
+//! Users that come and go.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use chaos_observe::Op;
+use chaos_workload::{Churn, FanOut};
+
+use crate::{
+    nodes::Nodes,
+    run::{Run, eventually, small},
+};
+
+fn restless() -> FanOut {
+    let churn = Churn {
+        leavers_per_room: 1,
+        leave_every: Duration::from_millis(300),
+        away: Duration::from_millis(100),
+        cutters_per_room: 1,
+        cut_every: Duration::from_millis(400),
+    };
+    FanOut { churn, sends_per_second: 400, ..small() }
+}
+
+#[tokio::test]
+async fn who_leaves_comes_back_by_turns_with_and_without_an_offset() {
+    let run = Run::steady(&restless(), Nodes::start(3).await).await;
+    eventually("time to leave three times", || run.load.counts().due > 500).await;
+    let left = run.end().await;
+    let leavers: BTreeSet<_> =
+        left.records.iter().filter(|record| matches!(record.op, Op::Leave { .. })).map(|record| &record.user).collect();
+    assert_eq!(leavers.len(), 4, "one of each room");
+    for leaver in leavers {
+        let of_it: Vec<_> = left.records.iter().filter(|record| record.user == *leaver).collect();
+        let resumed: Vec<bool> = of_it
+            .iter()
+            .filter_map(|record| match &record.op {
+                Op::Join { offset, .. } => Some(offset.is_some()),
+                _ => None,
+            })
+            .collect();
+        assert!(resumed.len() >= 3, "{leaver}: {resumed:?}");
+        assert_eq!(resumed[..3], [false, false, true], "{leaver}");
+        let last = of_it.iter().rev().find(|record| matches!(record.op, Op::Leave { .. } | Op::JoinOk { .. }));
+        assert!(last.is_some_and(|record| matches!(record.op, Op::JoinOk { .. })), "{leaver} is in at the end");
+    }
+}
+
+#[tokio::test]
+async fn who_cuts_its_connection_resumes_and_misses_nothing() {
+    let run = Run::steady(&restless(), Nodes::start(3).await).await;
+    eventually("cuts of everyone", || run.load.counts().downs >= 8).await;
+    let left = run.end().await;
+    let cut = |op: &Op| matches!(op, Op::Down { why } if why.contains("reset"));
+    assert!(left.count(cut) >= 8, "{} resets", left.count(cut));
+    assert!(left.count(|op| matches!(op, Op::Join { offset: Some(_), .. })) >= 8);
+    let cutters: BTreeSet<_> =
+        left.records.iter().filter(|record| cut(&record.op)).map(|record| &record.user).collect();
+    assert_eq!(cutters.len(), 4, "one of each room");
+    for cutter in cutters {
+        let heard: BTreeSet<_> = left
+            .records
+            .iter()
+            .filter_map(|record| match &record.op {
+                Op::Recv { message, room, .. } if record.user == *cutter => Some((room, message)),
+                _ => None,
+            })
+            .collect();
+        let (room, _) = heard.first().expect("it heard something");
+        assert_eq!(heard.len(), left.nodes.stored(room).len(), "{cutter} in {room}");
+    }
+}
