@@ -1,3 +1,5 @@
+//! What is taken as a message, what is refused and in which words, and how messages look on the wire.
+
 use proptest::prelude::*;
 use serde_json::json;
 

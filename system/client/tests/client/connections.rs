@@ -56,14 +56,17 @@ async fn the_delay_before_a_reconnect_keeps_its_bounds() {
     config.backoff = (Duration::from_millis(40), Duration::from_millis(80));
     let mut user = User::start(config);
     user.client.join(room("r"), None);
+    let mut gone: Option<Instant> = None;
     for _ in 0..4 {
-        let peer = node.accept().await;
-        drop(peer);
-        user.until(|what| matches!(what, What::Unreachable { .. }).then_some(())).await;
-        let gone = Instant::now();
         drop(node.accept().await);
         // The upper bound is the backoff's own unit test: here the machine's load would be measured.
-        assert!(gone.elapsed() >= Duration::from_millis(35), "{:?}", gone.elapsed());
+        assert!(gone.is_none_or(|gone| gone.elapsed() >= Duration::from_millis(40)), "after {gone:?}");
+        gone = Some(loop {
+            let event = user.event().await;
+            if matches!(event.what, What::Unreachable { .. }) {
+                break event.at;
+            }
+        });
     }
 }
 
@@ -73,16 +76,16 @@ async fn pings_are_answered_and_a_silent_node_is_left() {
     let mut user = User::start(quick(&[&node]));
     user.client.join(room("r"), None);
     let mut peer = node.accept().await;
-    peer.handshake_with(60, 60).await;
+    peer.handshake_with(200, 200).await;
     peer.raw(r#"40{"sid":"s"}"#).await;
     peer.say("joined", joined("r", 0, 0, true)).await;
     let began = Instant::now();
-    while began.elapsed() < Duration::from_millis(240) {
+    while began.elapsed() < Duration::from_millis(700) {
         peer.raw("2").await;
         assert_eq!(peer.frame().await, "3");
     }
-    assert_eq!(down(&mut user).await, Why::Silent(Duration::from_millis(120)));
-    assert!(began.elapsed() >= Duration::from_millis(240 + 100), "left after {:?}", began.elapsed());
+    assert_eq!(down(&mut user).await, Why::Silent(Duration::from_millis(400)));
+    assert!(began.elapsed() >= Duration::from_secs(1), "left after {:?}", began.elapsed());
 }
 
 #[tokio::test]
