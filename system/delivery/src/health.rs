@@ -1,0 +1,83 @@
+//! Can this node keep its promise right now? What `/ready` and the metrics say.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::edge::RedisAddress;
+
+/// How a shard does, as this node's writer sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ShardState {
+    /// Nothing was tried yet.
+    #[default]
+    Starting,
+    /// The last fence held, or the connection stands and nothing was written yet.
+    Acking,
+    /// The primary answers, but too few replicas do: nothing can be acked.
+    Short { asked: usize, answered: usize },
+    /// The primary cannot be reached, or nobody is known to be it.
+    Unreachable { why: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardStatus {
+    pub shard: usize,
+    pub primary: RedisAddress,
+    pub epoch: u64,
+    pub partitions: usize,
+    pub state: ShardState,
+}
+
+impl ShardStatus {
+    /// Acks of this shard wait.
+    pub fn degraded(&self) -> bool {
+        self.state != ShardState::Acking
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// False while starting, draining, or when no shard at all can be reached.
+    pub ready: bool,
+    /// Why not.
+    pub reason: Option<String>,
+    pub draining: bool,
+    /// Messages that wait for an ack.
+    pub pending: usize,
+    /// Rooms with members on this node.
+    pub rooms: usize,
+    pub shards: Vec<ShardStatus>,
+}
+
+impl Status {
+    pub fn degraded(&self) -> impl Iterator<Item = &ShardStatus> {
+        self.shards.iter().filter(|shard| shard.degraded())
+    }
+}
+
+/// The writers' own words, by shard.
+#[derive(Default)]
+pub(crate) struct Health(Mutex<BTreeMap<usize, ShardState>>);
+
+impl Health {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, ShardState>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set(&self, shard: usize, state: ShardState) {
+        self.lock().insert(shard, state);
+    }
+
+    pub(crate) fn get(&self, shard: usize) -> ShardState {
+        self.lock().get(&shard).cloned().unwrap_or_default()
+    }
+
+    /// A connection that stands says nothing about replicas: it must not hide a short fence.
+    pub(crate) fn connected(&self, shard: usize) {
+        let mut states = self.lock();
+        let state = states.entry(shard).or_default();
+        if matches!(state, ShardState::Starting | ShardState::Unreachable { .. }) {
+            *state = ShardState::Acking;
+        }
+    }
+}

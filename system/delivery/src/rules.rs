@@ -1,0 +1,62 @@
+//! Which rules of the protocol hold. All of them, but for what a build with debug assertions breaks on purpose.
+
+#[cfg(debug_assertions)]
+use crate::broken::Broken;
+use crate::config::Config;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    #[cfg(debug_assertions)]
+    broken: Broken,
+}
+
+/// A question that a release build answers with "no" at compile time.
+macro_rules! switches {
+    ($($name:ident),*) => {$(
+        pub(crate) fn $name(&self) -> bool {
+            #[cfg(debug_assertions)]
+            let broken = self.broken.$name;
+            #[cfg(not(debug_assertions))]
+            let broken = false;
+            broken
+        }
+    )*};
+}
+
+/// Whether this very message is to be dropped there.
+macro_rules! drops {
+    ($($name:ident),*) => {$(
+        pub(crate) fn $name(&self, mark: [u8; 8]) -> bool {
+            #[cfg(debug_assertions)]
+            let picked = Broken::picks(self.broken.$name, mark);
+            #[cfg(not(debug_assertions))]
+            let picked = { let _ = mark; false };
+            picked
+        }
+    )*};
+}
+
+impl Rules {
+    #[cfg(debug_assertions)]
+    pub(crate) fn of(config: &Config) -> Self {
+        Rules { broken: config.broken.clone() }
+    }
+
+    #[cfg(not(debug_assertions))]
+    pub(crate) fn of(_: &Config) -> Self {
+        Rules {}
+    }
+
+    switches!(
+        no_dedupe,
+        read_only_hit,
+        uncommitted,
+        believe_stale,
+        attached_only,
+        unattached_only,
+        no_existence_check,
+        no_sweep,
+        node_cursor
+    );
+    drops!(drop_after_append, drop_bell, drop_fanout);
+}
