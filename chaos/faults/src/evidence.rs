@@ -1,0 +1,140 @@
+//! Proof that a fault bit. A fault without it makes the verdict unknown, whatever else was seen.
+
+use std::fmt;
+
+use chaos_cluster::{Carried, View};
+use chaos_observe::At;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Aim, Scene, Struck,
+    fault::Owned,
+    process::{self, State},
+    resolve::answer,
+};
+
+/// One thing that was seen of a fault, in the target or around it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub at: At,
+    pub of: Sign,
+    /// For people: what was seen, with its numbers.
+    pub seen: String,
+}
+
+/// What kinds of things show that a fault bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sign {
+    /// The process does not exist any more.
+    ProcessGone,
+    /// The process is in state T.
+    ProcessStopped,
+    /// Another process answers in its place.
+    ProcessReplaced,
+    /// Another node is primary of the slots, with a higher epoch.
+    ReplicaPromoted,
+    /// The process is back, and everyone still calls it the primary of its slots, in its old epoch.
+    NobodyTookOver,
+    /// Un-fenced writes that the killed primary acknowledged are missing on the promoted one.
+    WritesLost,
+    /// The proxy let bytes arrive late.
+    BytesDelayed,
+    /// The proxy kept bytes back, or let nobody connect.
+    BytesWithheld,
+    /// A write took at least 80 % of the delay to reach a replica.
+    ReplicationSlowed,
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.seen)
+    }
+}
+
+impl Scene<'_> {
+    pub(crate) fn evidence(&self, of: Sign, seen: String) -> Evidence {
+        Evidence { at: self.clock.now(), of, seen }
+    }
+}
+
+/// All of them are gone.
+pub(crate) fn gone(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
+    let gone = aim.struck.iter().all(|struck| process::state(struck.pid) == State::Gone);
+    gone.then(|| scene.evidence(Sign::ProcessGone, format!("{} gone", with_pids(aim))))
+}
+
+/// All of them are in state T.
+pub(crate) fn stopped(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
+    let stopped = aim.struck.iter().all(|struck| process::state(struck.pid) == State::Stopped);
+    stopped.then(|| scene.evidence(Sign::ProcessStopped, format!("{} in state T", with_pids(aim))))
+}
+
+/// Each of them is gone, and another process runs under its name.
+pub(crate) fn replaced(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
+    let mut successors = Vec::new();
+    for struck in &aim.struck {
+        let pid = scene.cluster.pid(struck.server).filter(|pid| *pid != struck.pid)?;
+        let changed = process::state(struck.pid) == State::Gone && process::state(pid) == State::Running;
+        successors.push(changed.then(|| format!("{} is process {pid}, was {}", struck.server, struck.pid))?);
+    }
+    Some(scene.evidence(Sign::ProcessReplaced, successors.join("; ")))
+}
+
+/// Of a primary that was hit: another node says that it has its slots, in a later epoch.
+pub(crate) async fn promoted(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
+    let (struck, owned) = primary(aim)?;
+    let view = scene.cluster.view().await;
+    let others = view.nodes.keys().filter(|server| **server != struck.server);
+    let successor = others.filter_map(|server| Some((server, answer(&view, *server)?)));
+    let (server, node) = successor
+        .filter(|(_, node)| node.config_epoch > owned.epoch && owns(&node.slots, owned.slot()))
+        .max_by_key(|(_, node)| node.config_epoch)?;
+    let (slot, epoch, before) = (owned.slot(), node.config_epoch, owned.epoch);
+    let seen = format!("{server} is primary of slot {slot} in epoch {epoch}; {} was in {before}", struck.server);
+    Some(scene.evidence(Sign::ReplicaPromoted, seen))
+}
+
+/// Of a primary that was hit: it answers as before, and whoever answers calls it the primary, in the old epoch.
+pub(crate) async fn unnoticed(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
+    let (struck, owned) = primary(aim)?;
+    let view = scene.cluster.view().await;
+    let own = answer(&view, struck.server)?;
+    let unchanged = own.config_epoch == owned.epoch && owns(&own.slots, owned.slot());
+    (unchanged && everyone_agrees(&view, struck, owned)).then(|| {
+        let seen = format!("everyone calls {} the primary, in epoch {} as before", struck.server, owned.epoch);
+        scene.evidence(Sign::NobodyTookOver, seen)
+    })
+}
+
+fn everyone_agrees(view: &View, struck: &Struck, owned: &Owned) -> bool {
+    let mut answers = view.nodes.keys().filter_map(|server| answer(view, *server));
+    answers.all(|node| {
+        let peer = node.peers.get(&struck.server);
+        peer.is_some_and(|peer| peer.primary && !peer.failed && peer.config_epoch == owned.epoch)
+    })
+}
+
+/// What the links that were touched did since.
+pub(crate) fn carried_since(scene: &Scene<'_>, aim: &Aim, what: impl Fn(&Carried) -> u64) -> u64 {
+    let links = scene.cluster.links();
+    let since = aim.links.iter().filter_map(|touched| {
+        let (from, to) = touched.link.ends()?;
+        let now = links.carried(from, to, touched.link.kind);
+        Some(what(&now).saturating_sub(what(&touched.before)))
+    });
+    since.sum()
+}
+
+fn primary(aim: &Aim) -> Option<(&Struck, &Owned)> {
+    aim.struck.iter().find_map(|struck| Some((struck, struck.owned.as_ref()?)))
+}
+
+fn owns(slots: &[(u16, u16)], slot: u16) -> bool {
+    slots.iter().any(|(first, last)| (*first..=*last).contains(&slot))
+}
+
+fn with_pids(aim: &Aim) -> String {
+    let names = aim.struck.iter().map(|struck| format!("{} (process {})", struck.server, struck.pid));
+    names.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,92 @@
+//! A fault that is on: its evidence, and the way back.
+
+use chaos_cluster::Server;
+use chaos_observe::At;
+
+use crate::{Aim, Evidence, Fault, FaultError, HealStep, Inject, Scene, Sign, ToHeal, heal};
+
+/// One injected fault. Not healed by dropping, since that takes time: the heal list on disk has it until it is.
+#[derive(Debug)]
+pub struct Injected {
+    pub id: String,
+    pub inject: Inject,
+    /// The processes that were hit, by name.
+    pub target: String,
+    pub aim: Aim,
+    pub on: At,
+    pub off: Option<At>,
+    /// What was seen so far, each sign once.
+    pub evidence: Vec<Evidence>,
+    steps: Vec<HealStep>,
+}
+
+pub(crate) async fn inject<F: Fault>(
+    fault: &F,
+    inject: Inject,
+    id: &str,
+    scene: &Scene<'_>,
+) -> Result<Injected, FaultError> {
+    let mut aim = fault.aim(scene).await?;
+    let (target, steps) = (aim.names(), fault.undo(&aim));
+    let entry = ToHeal { id: id.to_owned(), kind: F::KIND.to_owned(), target: target.clone(), steps: steps.clone() };
+    scene.heal_list.before(entry).map_err(FaultError::HealList)?;
+    let on = scene.clock.now();
+    let bitten = fault.bite(scene, &mut aim).await;
+    let mut injected = Injected { id: id.to_owned(), inject, target, aim, on, off: None, evidence: Vec::new(), steps };
+    match bitten {
+        Ok(()) => {
+            injected.prove(scene).await;
+            Ok(injected)
+        }
+        // What was done in part is undone; why it failed is the news.
+        Err(error) => {
+            let _ = injected.heal(scene).await;
+            Err(error)
+        }
+    }
+}
+
+impl Injected {
+    pub fn kind(&self) -> &'static str {
+        self.inject.kind()
+    }
+
+    pub fn servers(&self) -> impl Iterator<Item = Server> {
+        self.aim.struck.iter().map(|struck| struck.server)
+    }
+
+    /// Looks again, and keeps the first evidence of each sign. Returns what is new.
+    pub async fn prove(&mut self, scene: &Scene<'_>) -> Vec<Evidence> {
+        let mut new = self.inject.prove(scene, &self.aim).await;
+        new.retain(|evidence| !self.has(evidence.of));
+        self.evidence.extend(new.iter().cloned());
+        new
+    }
+
+    pub fn has(&self, sign: Sign) -> bool {
+        self.evidence.iter().any(|evidence| evidence.of == sign)
+    }
+
+    /// Signs that it needs and has not shown. Not empty at the end of its window: the verdict is unknown.
+    pub fn missing(&self) -> Vec<Sign> {
+        let mut required = self.inject.required(&self.aim);
+        required.retain(|sign| !self.has(*sign));
+        required
+    }
+
+    /// Undoes everything, as far as it can; the first thing that could not be undone is the error, and the heal list
+    /// keeps the fault then. May be called again, and when nothing is left to do.
+    pub async fn heal(&mut self, scene: &Scene<'_>) -> Result<(), FaultError> {
+        let mut failed = None;
+        for step in &self.steps {
+            if let Err(error) = heal::undo(scene, step).await {
+                failed.get_or_insert(error);
+            }
+        }
+        self.off.get_or_insert(scene.clock.now());
+        match failed {
+            Some(error) => Err(error),
+            None => scene.heal_list.healed(&self.id).map_err(FaultError::HealList),
+        }
+    }
+}
