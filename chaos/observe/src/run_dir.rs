@@ -4,7 +4,7 @@ use std::{
     fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::scrub::Scrubber;
@@ -37,7 +37,7 @@ impl RunDir {
     pub fn create(root: &Path, drill: &str, secrets: Vec<String>) -> Result<RunDir, RunDirError> {
         let of_drill = root.join(drill);
         fs::create_dir_all(&of_drill).map_err(at(&of_drill))?;
-        let path = new_folder(&of_drill, &stamp(SystemTime::now())).map_err(at(&of_drill))?;
+        let path = new_folder(&of_drill).map_err(at(&of_drill))?;
         for folder in ["metrics", "logs"] {
             fs::create_dir(path.join(folder)).map_err(at(&path))?;
         }
@@ -119,16 +119,34 @@ impl RunDir {
     }
 }
 
-/// Two runs may begin within a second.
-fn new_folder(of_drill: &Path, stamp: &str) -> io::Result<PathBuf> {
-    let names = std::iter::once(stamp.to_owned()).chain((2..).map(|nth| format!("{stamp}-{nth}")));
-    for name in names {
-        match fs::create_dir(of_drill.join(&name)) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|()| of_drill.join(name)),
+/// Later than all that are there, also when several runs begin within a millisecond.
+fn new_folder(of_drill: &Path) -> io::Result<PathBuf> {
+    let newest = runs(of_drill)?.pop();
+    let mut begins = SystemTime::now();
+    loop {
+        let path = of_drill.join(stamp(begins));
+        if newest.as_ref().is_none_or(|newest| *newest < path) {
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| path),
+            }
+        }
+        begins += Duration::from_millis(1);
+    }
+}
+
+/// The oldest first. Only what looks like a run of ours.
+fn runs(of_drill: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut runs = Vec::new();
+    for entry in fs::read_dir(of_drill)? {
+        let entry = entry?;
+        let is_run = entry.file_name().to_string_lossy().starts_with(|c: char| c.is_ascii_digit());
+        if is_run && entry.file_type()?.is_dir() {
+            runs.push(entry.path());
         }
     }
-    unreachable!("there is always another number")
+    runs.sort();
+    Ok(runs)
 }
 
 fn point(of_drill: &Path, run: &Path) -> io::Result<()> {
@@ -138,29 +156,18 @@ fn point(of_drill: &Path, run: &Path) -> io::Result<()> {
     fs::rename(half, of_drill.join(LATEST))
 }
 
-/// Only what looks like a run of ours is removed.
 fn prune(of_drill: &Path) -> io::Result<()> {
-    let mut runs = Vec::new();
-    for entry in fs::read_dir(of_drill)? {
-        let entry = entry?;
-        let is_run = entry.file_name().to_string_lossy().starts_with(|c: char| c.is_ascii_digit());
-        if is_run && entry.file_type()?.is_dir() {
-            runs.push((entry.metadata()?.modified()?, entry.path()));
-        }
-    }
-    runs.sort();
-    for (_, old) in runs.iter().take(runs.len().saturating_sub(KEPT)) {
-        fs::remove_dir_all(old)?;
-    }
-    Ok(())
+    let runs = runs(of_drill)?;
+    runs[..runs.len().saturating_sub(KEPT)].iter().try_for_each(fs::remove_dir_all)
 }
 
-/// `2026-11-24T12-16-56Z`: sorts by time, and is a file name everywhere.
+/// `2026-11-24T12-16-56.789Z`: sorts by time, and is a file name everywhere.
 fn stamp(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (seconds, ms) = (since.as_secs(), since.subsec_millis());
     let (year, month, day) = date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}.{ms:03}Z")
 }
 
 /// The Gregorian date of a day since 1970, by counting years and months.
@@ -184,16 +191,14 @@ fn date(mut days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn times_are_written_as_dates() {
         let at = |seconds| stamp(UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(at(0), "1970-01-01T00-00-00Z");
-        assert_eq!(at(951_782_400), "2000-02-29T00-00-00Z");
-        assert_eq!(at(1_735_689_599), "2024-12-31T23-59-59Z");
+        assert_eq!(at(0), "1970-01-01T00-00-00.000Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00-00-00.000Z");
+        assert_eq!(at(1_735_689_599), "2024-12-31T23-59-59.000Z");
     }
 
     #[test]
