@@ -2,9 +2,23 @@
 
 use chaos_observe::History;
 
-use crate::{Question, Verdict};
+use crate::{
+    Question, Rule, Verdict,
+    facts::Facts,
+    merge, numbers,
+    rules::{self, RULES},
+};
 
-/// Linear in deliveries.
-pub fn judge(_history: &History, _question: &Question) -> Verdict {
-    unimplemented!()
+/// Linear in deliveries. The same history and question always give the same verdict.
+pub fn judge(history: &History, question: &Question) -> Verdict {
+    let facts = Facts::of(history, question);
+    let mut numbers = numbers::of(&facts);
+    let mut results = Vec::with_capacity(RULES.len());
+    for (rule, check) in rules::RULES {
+        if rule == Rule::R14 {
+            numbers.deliveries = numbers::deliveries(&facts, numbers.missing);
+        }
+        results.push((rule, check(&facts, &mut numbers)));
+    }
+    merge::merge(question, results, numbers)
 }

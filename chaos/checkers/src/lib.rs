@@ -5,9 +5,15 @@
 //! again with the same result. Deliberately absent: traces of anomalies (the drill joins them), signals (R15 comes with
 //! its own issue), and every thought about what should be done.
 
+mod facts;
+mod findings;
 mod judge;
+mod latency;
+mod merge;
+mod numbers;
 mod question;
 mod rule;
+mod rules;
 mod verdict;
 
 pub use judge::judge;

@@ -133,6 +133,23 @@ pub struct Quantile {
     pub at_least: bool,
 }
 
+impl Anomaly {
+    pub(crate) fn new(rule: Rule, kind: &str, detail: String) -> Anomaly {
+        Anomaly {
+            rule,
+            kind: kind.to_owned(),
+            message: None,
+            room: None,
+            sender: None,
+            member: None,
+            node: None,
+            offset: None,
+            at: None,
+            detail,
+        }
+    }
+}
+
 impl Verdict {
     /// Rules that failed.
     pub fn failed(&self) -> impl Iterator<Item = Rule> {

@@ -1,0 +1,104 @@
+//! R10: who resumes gets the gap, once, in order, before anything newer; and is told `recovered: false` only when
+//! history that it missed is no longer held.
+
+use crate::{
+    Rule,
+    facts::{Facts, LaneFacts, NOWHERE, Places, Session, mark},
+    findings::Findings,
+    verdict::Numbers,
+};
+
+pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
+    if !facts.offsets || !facts.durable() {
+        return Findings::outside(Rule::R10);
+    }
+    let mut findings = Findings::of(Rule::R10);
+    let mut seen = facts.seen();
+    for (nth, lane) in facts.lanes.iter().enumerate() {
+        let resumes = lane.sessions.iter().filter(|session| session.asked.is_some()).count();
+        if resumes == 0 {
+            continue;
+        }
+        findings.examined += resumes as u64;
+        facts.see(lane, &mut seen);
+        let gaps = Gaps { facts, nth, lane, places: &facts.places[lane.lane.room as usize] };
+        for session in &lane.sessions {
+            if session.resumes() {
+                gaps.missing(session, |message| seen.has(message), &mut findings);
+                gaps.order(session, &mut findings);
+            } else {
+                gaps.not_recovered(session, &mut findings);
+            }
+        }
+    }
+    findings
+}
+
+struct Gaps<'f, 'h> {
+    facts: &'f Facts<'h>,
+    nth: usize,
+    lane: &'f LaneFacts<'h>,
+    places: &'f Places,
+}
+
+impl Gaps<'_, '_> {
+    /// Where the gap ends, as a rank.
+    fn end(&self, session: &Session) -> u32 {
+        session.head.or(session.start).map_or(session.low, |head| self.places.after(head))
+    }
+
+    fn missing(&self, session: &Session, seen: impl Fn(u32) -> bool, findings: &mut Findings) {
+        // A connection that was lost again owes what is above its last receipt to the next session.
+        let end = self.end(session).min(session.high);
+        for place in self.places.range(session.low, end).iter().filter(|place| place.stored && !seen(place.message)) {
+            findings.add(3, |rule| {
+                let detail = format!("missed while away, and not replayed on return at {}", session.joined_at);
+                let draft = self.facts.anomaly(rule, "gap loss", detail).message(place.message);
+                draft.member(self.lane.lane.user).node(session.node).offset(Some(place.offset)).done()
+            });
+        }
+    }
+
+    fn order(&self, session: &Session, findings: &mut Findings) {
+        let end = self.end(session);
+        let mut next = session.low;
+        for receipt in session.from..session.to {
+            let rank = self.facts.rank_of[self.lane.lane.receipts.entry[receipt] as usize];
+            if rank == NOWHERE {
+                continue;
+            }
+            let repeat = self.lane.marks[receipt] & mark::REPEAT != 0;
+            let wrong = match () {
+                () if rank < end && repeat => Some((2, "replay duplicate", "had been received before")),
+                () if rank < next && next > end && rank < end => Some((2, "gap after newer", "came after newer ones")),
+                () if rank < next && rank < end => Some((1, "gap out of order", "came out of order")),
+                () => None,
+            };
+            next = next.max(rank + 1);
+            if let Some((severity, kind, how)) = wrong {
+                findings.add(severity, |rule| {
+                    let detail = format!("of the gap that was replayed on return at {}; it {how}", session.joined_at);
+                    self.facts.anomaly(rule, kind, detail).receipt(self.nth, receipt).done()
+                });
+            }
+        }
+    }
+
+    fn not_recovered(&self, session: &Session, findings: &mut Findings) {
+        let Some(asked) = session.asked else { return };
+        let missed = self.places.stored_in(self.places.after(asked), self.end(session).max(self.places.after(asked)));
+        let run_ms = self.facts.history.end.0 / 1000;
+        let window_ms = self.facts.question.history_window_ms;
+        let why = match () {
+            () if missed == 0 => "nothing was missed".to_owned(),
+            () if run_ms < window_ms => format!("{missed} were missed, but the run is shorter than the history window"),
+            () => return,
+        };
+        findings.add(2, |rule| {
+            let detail = format!("resumed from {asked} and was told `recovered: false`: {why}");
+            let draft = self.facts.anomaly(rule, "false recovered", detail).room(self.lane.lane.room);
+            let draft = draft.member(self.lane.lane.user).node(session.node);
+            draft.offset(Some(asked)).at(session.joined_at).done()
+        });
+    }
+}

@@ -1,0 +1,125 @@
+//! R13: after heal every node delivers every room again. A canary is a message that is sent to a room after heal; each
+//! node with members in it must deliver it to them within the budget.
+
+use std::collections::BTreeMap;
+
+use chaos_observe::At;
+
+use crate::{
+    Rule,
+    facts::{End, Facts, Fate, LaneFacts},
+    findings::Findings,
+    verdict::Numbers,
+};
+
+/// Of one canary on one node.
+#[derive(Default)]
+struct Arrivals {
+    members: u32,
+    in_time: u32,
+    late: u32,
+    /// A member that did not get it in time.
+    without: Option<u32>,
+}
+
+pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
+    let mut findings = Findings::of(Rule::R13);
+    let canaries = canaries(facts);
+    if canaries.is_empty() {
+        return findings;
+    }
+    let receipts = receipts(facts, &canaries);
+    for (nth, canary) in canaries.iter().enumerate() {
+        let sent = facts.message(*canary);
+        if facts.fate(*canary) != Fate::Acked {
+            findings.examined += 1;
+            findings.add(3, |rule| {
+                let detail = "a canary that was never acknowledged".to_owned();
+                facts.anomaly(rule, "stuck", detail).message(*canary).done()
+            });
+        }
+        let mut by_node: BTreeMap<u32, Arrivals> = BTreeMap::new();
+        for lane in &facts.lanes_of[sent.room as usize] {
+            let received = receipts.get(&(nth, *lane)).copied();
+            arrive(facts, &facts.lanes[*lane], *canary, received, &mut by_node);
+        }
+        for (node, arrivals) in by_node {
+            findings.examined += 1;
+            report(facts, *canary, node, &arrivals, &mut findings);
+        }
+    }
+    findings
+}
+
+fn canaries(facts: &Facts<'_>) -> Vec<u32> {
+    let sent = (0u32..).zip(&facts.history.messages);
+    sent.filter(|(_, message)| message.canary && message.attempts > 0).map(|(message, _)| message).collect()
+}
+
+/// When each lane first received each canary (by its place in the list).
+fn receipts(facts: &Facts<'_>, canaries: &[u32]) -> BTreeMap<(usize, usize), At> {
+    let mut place = vec![usize::MAX; facts.history.messages.len()];
+    canaries.iter().enumerate().for_each(|(nth, canary)| place[*canary as usize] = nth);
+    let mut receipts = BTreeMap::new();
+    for (nth, lane) in facts.lanes.iter().enumerate() {
+        for (receipt, entry) in lane.lane.receipts.entry.iter().enumerate() {
+            let canary = place[facts.message_of[*entry as usize] as usize];
+            if canary != usize::MAX {
+                receipts.entry((canary, nth)).or_insert(lane.lane.receipts.at[receipt]);
+            }
+        }
+    }
+    receipts
+}
+
+/// Counts the member if it was connected and joined when the canary was sent. One whose connection was then lost
+/// before the canary came says nothing of the node.
+fn arrive(
+    facts: &Facts<'_>,
+    lane: &LaneFacts<'_>,
+    canary: u32,
+    received: Option<At>,
+    nodes: &mut BTreeMap<u32, Arrivals>,
+) {
+    let Some(sent) = facts.message(canary).first_send else { return };
+    let joined = |at: At| lane.sessions.iter().find(|session| session.joined_at < at && at < session.ends_at());
+    let Some(session) = joined(sent.at) else { return };
+    let Some(node) = session.node else { return };
+    let in_time = received.is_some_and(|at| within(facts, sent.at, at));
+    if !in_time && session.end != End::Run && received.is_none_or(|at| at > session.ends_at()) {
+        return;
+    }
+    let arrivals = nodes.entry(node).or_default();
+    arrivals.members += 1;
+    arrivals.in_time += u32::from(in_time);
+    arrivals.late += u32::from(!in_time && received.is_some());
+    if !in_time {
+        arrivals.without.get_or_insert(lane.lane.user);
+    }
+}
+
+fn within(facts: &Facts<'_>, sent: At, received: At) -> bool {
+    let budget = facts.question.budgets.canary_ms;
+    budget.is_none_or(|budget| received.since(sent).as_millis() <= u128::from(budget))
+}
+
+fn report(facts: &Facts<'_>, canary: u32, node: u32, arrivals: &Arrivals, findings: &mut Findings) {
+    let Arrivals { members, in_time, late, without } = *arrivals;
+    if in_time == members {
+        return;
+    }
+    let (severity, kind) = match late {
+        0 if in_time == 0 => (3, "deaf"),
+        late if late + in_time == members => (1, "late"),
+        _ => (2, "deaf at a member"),
+    };
+    findings.add(severity, |rule| {
+        let budget = facts.question.budgets.canary_ms.map_or(String::new(), |ms| format!(" within {ms} ms"));
+        let detail = format!("of {members} members on this node {in_time} got the canary{budget}, {late} got it late");
+        let draft = facts.anomaly(rule, kind, detail).message(canary).node(Some(node));
+        match without {
+            Some(member) if kind != "deaf" => draft.member(member).done(),
+            _ => draft.done(),
+        }
+    });
+}
