@@ -14,6 +14,8 @@ pub(crate) struct Crowd {
     pub(crate) traces: Traces,
     pub(crate) rooms: Vec<Place>,
     pub(crate) content: ContentSize,
+    /// What kept a user out last.
+    pub(crate) trouble: Mutex<Option<String>>,
 }
 
 /// A room and what is owed in it.
@@ -51,6 +53,14 @@ impl Crowd {
     pub(crate) fn rooms_unless(&self, holds: impl Fn(&Ledger) -> bool) -> Vec<String> {
         let failing = self.rooms.iter().filter(|place| !holds(&place.ledger()));
         failing.map(|place| place.name.as_str().to_owned()).collect()
+    }
+
+    pub(crate) fn troubled(&self, what: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    }
+
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn now(&self) -> u64 {

@@ -2,7 +2,7 @@
 //! test becomes one operation.
 
 use chaos_observe::{At, Content, Offset, Op};
-use system_client::What;
+use system_client::{What, Why};
 use system_protocol::ChatMessage;
 
 /// What only the sender knows about a message.
@@ -16,7 +16,7 @@ pub(crate) struct Intent {
 pub(crate) fn operation(what: &What, node: &str, intent: Option<Intent>) -> Option<Op> {
     Some(match what {
         What::Up { .. } => Op::Up { node: node.to_owned() },
-        What::Down { why, .. } => Op::Down { why: why.to_string() },
+        What::Down { why, .. } if *why != Why::Closed => Op::Down { why: why.to_string() },
         What::Joining { room, offset } => Op::Join { room: room.to_string(), offset: place(*offset) },
         What::Joined { joined } => Op::JoinOk {
             room: joined.room.to_string(),
@@ -50,9 +50,11 @@ pub(crate) fn operation(what: &What, node: &str, intent: Option<Intent>) -> Opti
             hidden: *hidden,
         },
         // It was never on the wire, or says nothing of a message, a room or a session.
+        // Nor does the goodbye at the end: whoever is connected then is owed everything up to the end of the run.
         What::Overflowed { .. }
         | What::Unsent { .. }
         | What::Unreachable { .. }
+        | What::Down { .. }
         | What::JoinRefused { .. }
         | What::Notice { .. } => return None,
     })

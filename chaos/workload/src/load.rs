@@ -3,7 +3,7 @@
 //! start → `steady` → (faults happen) → `canaries` → `pause_sends` → `drain` → `final_read` → `finish`.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -64,7 +64,15 @@ impl FanOut {
         let sampling = Sampling::of(self);
         let traces = Traces::new(clock, spans, sampling);
         let rooms = (0..self.rooms).map(|room| place(&room_name(room, self.rooms))).collect::<Result<_, _>>()?;
-        let crowd = Arc::new(Crowd { targets, clock, recorder, traces, rooms, content: self.content });
+        let crowd = Arc::new(Crowd {
+            targets,
+            clock,
+            recorder,
+            traces,
+            rooms,
+            content: self.content,
+            trouble: Mutex::default(),
+        });
         let (began_tx, began) = watch::channel(None);
         let mut load = Load {
             crowd,

@@ -13,7 +13,7 @@ use crate::{
     crowd::Crowd,
     history::{Intent, operation},
     ledger::Ledger,
-    traces::{Attempt, Outcome, Place},
+    traces::{Attempt, Outcome, Who},
     user::Start,
 };
 
@@ -93,7 +93,15 @@ impl Scribe {
         match event.what {
             What::Down { .. } => self.down(),
             What::Joined { joined } => self.with_seat(&joined.room, |ledger, me| ledger.joined(me, joined.offset)),
-            What::JoinRefused { room, .. } | What::Leaving { room } => self.with_seat(&room, Ledger::parted),
+            What::Leaving { room } => self.with_seat(&room, Ledger::parted),
+            What::JoinRefused { room, refusal } => {
+                self.trouble(format_args!("does not get into {room}: {refusal}"));
+                self.with_seat(&room, Ledger::parted);
+            }
+            What::Unreachable { node, why } => {
+                let node = self.nodes.get(node).map(|node| self.crowd.targets.nodes[*node].name.as_str());
+                self.trouble(format_args!("does not reach {}: {why}", node.unwrap_or("a node")));
+            }
             What::Left { left } => drop(self.left.insert(left.room, left.offset)),
             What::Received { message, replay, hidden } => self.received(at, &message, replay, hidden),
             about_a_message => self.note_of_message(at, about_a_message),
@@ -140,6 +148,10 @@ impl Scribe {
         }
     }
 
+    fn trouble(&self, what: std::fmt::Arguments<'_>) {
+        self.crowd.troubled(format!("{} {what}", self.user));
+    }
+
     fn down(&mut self) {
         self.node = None;
         for seat in self.rooms.values() {
@@ -161,8 +173,8 @@ impl Scribe {
 
     fn end_attempt(&mut self, at: At, room: &Room, id: &MessageId, outcome: &Outcome) {
         if let Some(attempt) = self.messages.get_mut(id).and_then(|note| note.attempt.take()) {
-            let place = Place { user: &self.user, room: room.as_str(), node: self.node_name() };
-            self.crowd.traces.sent(&place, id, &attempt, at, outcome);
+            let who = Who { user: &self.user, room: room.as_str(), node: self.node_name() };
+            self.crowd.traces.sent(&who, id, &attempt, at, outcome);
         }
     }
 
@@ -175,8 +187,8 @@ impl Scribe {
                 ledger.received(me, &message.id, message.offset, at.0);
             }
         });
-        let place = Place { user: &self.user, room: message.room.as_str(), node: self.node_name() };
-        self.crowd.traces.received(&place, message, at, replay, hidden);
+        let who = Who { user: &self.user, room: message.room.as_str(), node: self.node_name() };
+        self.crowd.traces.received(&who, message, at, replay, hidden);
     }
 
     fn node_name(&self) -> &str {

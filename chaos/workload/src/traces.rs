@@ -38,11 +38,11 @@ pub(crate) enum Outcome {
     Indeterminate(&'static str),
 }
 
-/// Where something happened to whom.
-pub(crate) struct Place<'p> {
-    pub(crate) user: &'p str,
-    pub(crate) room: &'p str,
-    pub(crate) node: &'p str,
+/// Whom something happened to, in which room, on which node.
+pub(crate) struct Who<'w> {
+    pub(crate) user: &'w str,
+    pub(crate) room: &'w str,
+    pub(crate) node: &'w str,
 }
 
 impl Traces {
@@ -57,7 +57,7 @@ impl Traces {
         TraceParent::new(trace, span, sampled).unwrap_or_else(|| unreachable!("neither id is zero"))
     }
 
-    pub(crate) fn sent(&self, of: &Place<'_>, message: &MessageId, attempt: &Attempt, at: At, outcome: &Outcome) {
+    pub(crate) fn sent(&self, of: &Who<'_>, message: &MessageId, attempt: &Attempt, at: At, outcome: &Outcome) {
         if !attempt.trace.sampled() {
             return;
         }
@@ -78,7 +78,7 @@ impl Traces {
         self.spans.record(span);
     }
 
-    pub(crate) fn received(&self, of: &Place<'_>, message: &ChatMessage, at: At, replay: bool, hidden: bool) {
+    pub(crate) fn received(&self, of: &Who<'_>, message: &ChatMessage, at: At, replay: bool, hidden: bool) {
         let Some(parent) = message.traceparent.filter(|_| self.sampling.receives(message.id.as_str())) else { return };
         // Different for every receipt, and the same whenever the same thing is received at the same time.
         let id = Content::of(&format!("{} {} {}", of.user, message.id, at.0)).0.max(1);
@@ -93,7 +93,7 @@ impl Traces {
         self.spans.record(span);
     }
 
-    fn span(name: &str, of: &Place<'_>, message: &MessageId, trace: u128, id: u64) -> Span {
+    fn span(name: &str, of: &Who<'_>, message: &MessageId, trace: u128, id: u64) -> Span {
         let span = Span { trace: TraceId(trace), id: SpanId(id), name: name.to_owned(), ..Span::default() };
         Span { service: SERVICE.to_owned(), ..span }
             .with("message.id", message.as_str())

@@ -48,12 +48,11 @@ impl Load {
     }
 
     fn unsteady(&self, bound: Duration) -> Option<String> {
-        if self.began().is_none() {
-            return Some("users are still gathering".to_owned());
+        if let Some(why) = self.outside(Ledger::settled) {
+            return Some(why);
         }
-        let outside = self.crowd.rooms_unless(Ledger::settled);
-        if !outside.is_empty() {
-            return Some(format!("members of {} are not joined", list(&outside)));
+        if self.began().is_none() {
+            return Some("the load has not begun".to_owned());
         }
         let oldest = self.crowd.now().saturating_sub(bound.as_micros() as u64);
         let late = self.crowd.rooms_unless(|ledger| ledger.oldest_open().is_none_or(|due| due >= oldest));
@@ -74,9 +73,8 @@ impl Load {
     }
 
     fn undrained(&self) -> Option<String> {
-        let outside = self.crowd.rooms_unless(Ledger::all_in);
-        if !outside.is_empty() {
-            return Some(format!("members of {} are not joined", list(&outside)));
+        if let Some(why) = self.outside(Ledger::all_in) {
+            return Some(why);
         }
         let waiting = self.crowd.rooms_unless(|ledger| ledger.unresolved() == 0);
         if !waiting.is_empty() {
@@ -89,6 +87,13 @@ impl Load {
             self.crowd.rooms_unless(|ledger| ledger.oldest_open().is_none() || ledger.last_receipt() < quiet_since)
         };
         (!behind.is_empty()).then(|| format!("members of {} are behind the last ack", list(&behind)))
+    }
+
+    fn outside(&self, inside: fn(&Ledger) -> bool) -> Option<String> {
+        let outside = self.crowd.rooms_unless(inside);
+        let trouble = self.crowd.trouble().map(|trouble| format!(" (last trouble: {trouble})"));
+        let not_joined = || format!("members of {} are not joined{}", list(&outside), trouble.unwrap_or_default());
+        (!outside.is_empty()).then(not_joined)
     }
 
     fn not_yet(&self, what: &'static str, began: Instant, why: String) -> NotYet {

@@ -21,6 +21,7 @@ async fn everyone_hears_everything_and_all_of_it_is_written_down() {
     assert_eq!(left.count(|op| matches!(op, Op::SendOk { offset: Some(_), .. })), counts.acked);
     assert_eq!(left.count(|op| matches!(op, Op::Recv { .. })), counts.received);
     assert_eq!(left.count(|op| matches!(op, Op::JoinOk { recovered: true, .. })), 24);
+    assert_eq!(left.count(|op| matches!(op, Op::Down { .. })), 0, "a goodbye at the end is no end of what is owed");
     assert_eq!((left.summary.acks.count, left.summary.acks.censored), (counts.due, 0));
     assert_eq!((left.summary.deliveries.count, left.summary.deliveries.censored), (counts.owed, 0));
 }

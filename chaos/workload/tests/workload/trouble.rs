@@ -104,3 +104,13 @@ async fn a_load_that_cannot_be_is_refused_by_the_setting() {
     let Err(LoadError::Settings(why)) = refused else { panic!("it started") };
     assert!(why.contains("members_per_room"), "{why}");
 }
+
+#[tokio::test]
+async fn who_cannot_get_in_is_named_with_the_reason() {
+    let mut nodes = Nodes::start(2).await;
+    nodes.targets.nodes[1].url = "ws://127.0.0.1:1".to_owned();
+    nodes.targets.nodes[0].url = "ws://127.0.0.1:1".to_owned();
+    let run = Run::start(&small(), nodes).await;
+    let error = run.load.steady(HOLD, HOLD, SHORT).await.unwrap_err();
+    assert!(error.why.contains("does not reach chat-") && error.why.contains("refused"), "{error}");
+}
