@@ -1,1 +1,50 @@
-fn main() {}
+//! `chaos`: the command. A table of contents: each command is a file of its name.
+//!
+//! Only this crate reads the environment (`environment.rs`), writes to the terminal (`terminal.rs`, `progress.rs`)
+//! and turns what happened into an exit code. What happens next in a run is decided in `chaos-drill`, never here.
+
+mod check;
+mod drill;
+mod drills;
+mod environment;
+mod judge;
+mod progress;
+mod stop;
+mod terminal;
+
+use chaos_drill::Exit;
+use clap::{Parser, Subcommand};
+
+/// Chaos drills for real-time messaging: break a running chat on purpose, and say with evidence what it lost.
+#[derive(Parser)]
+#[command(name = "chaos", version, after_help = exit_codes(), arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a drill: boot, load, break, heal, judge, report
+    Drill(drill::Arguments),
+    /// List the drills that are shipped, with a sentence each
+    Drills(drills::Arguments),
+    /// Check a drill file without starting anything
+    Check(check::Arguments),
+    /// Judge a stored run again
+    Judge(judge::Arguments),
+}
+
+fn main() -> Exit {
+    match Arguments::parse().command {
+        Command::Drill(arguments) => drill::run(&arguments),
+        Command::Drills(arguments) => drills::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Judge(arguments) => judge::run(&arguments),
+    }
+}
+
+fn exit_codes() -> String {
+    let line = |exit: &Exit| format!("  {:>2}  {}", exit.code(), exit.meaning());
+    format!("Exit codes:\n{}", Exit::ALL.iter().map(line).collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,159 @@
+//! `chaos drill <name|file>`: the whole experiment.
+
+use std::path::PathBuf;
+
+use chaos_cluster::EngineChoice;
+use chaos_drill::{
+    Backend, Delivery, Drill, Exit, Expectation, Fence, Judged, Overrides, Plan, Planted, Settings, Stop, load,
+};
+use clap::builder::PossibleValuesParser;
+
+use crate::{environment::Environment, progress, stop, terminal};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// A shipped drill (see `chaos drills`), or a drill file
+    #[arg(value_name = "NAME|FILE")]
+    drill: String,
+    /// Print the plan and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Another seed than the file's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Keep the servers' data in the run directory
+    #[arg(long)]
+    keep: bool,
+    /// `declared`, or `fail:R12[,R1]`: succeed when these rules failed
+    #[arg(long, value_name = "WHAT", default_value = "", value_parser = expectation, hide_default_value = true)]
+    expect: Expectation,
+    /// What stands between the append and the ack
+    #[arg(long, value_parser = PossibleValuesParser::new(["full", "none"]))]
+    fence: Option<String>,
+    /// How the nodes deliver
+    #[arg(long, value_parser = PossibleValuesParser::new(["log", "pubsub"]))]
+    delivery: Option<String>,
+    /// Which server to run the cluster on: `any`, `>=7.2`, `redis-7.0`, `redis-8.2`, `valkey-8.1` or `valkey-9.1`
+    #[arg(long)]
+    engine: Option<EngineChoice>,
+    /// How many chat nodes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    nodes: Option<u8>,
+    /// Where the system under test runs
+    #[arg(long, value_parser = PossibleValuesParser::new(["processes"]))]
+    backend: Option<String>,
+    /// Where run directories go
+    #[arg(long, value_name = "FOLDER", default_value = "target/drills")]
+    runs: PathBuf,
+    /// Bugs to plant (debug builds only), as `drop_fanout=50`; `drop_received=50` plants one in the clients
+    #[cfg(debug_assertions)]
+    #[arg(long, value_name = "SPEC", default_value = "")]
+    plant: String,
+}
+
+fn expectation(text: &str) -> Result<Expectation, String> {
+    match text {
+        "" => Ok(Expectation::None),
+        text => text.parse().map_err(|error| format!("{error}")),
+    }
+}
+
+impl Arguments {
+    /// The command that does the same again.
+    fn again(&self) -> String {
+        let mut command = vec![format!("chaos drill {}", self.drill)];
+        command.extend(self.overrides().as_arguments());
+        command.join(" ")
+    }
+
+    #[cfg(debug_assertions)]
+    fn planted(&self) -> Planted {
+        Planted::parse(&self.plant)
+    }
+
+    #[cfg(not(debug_assertions))]
+    fn planted(&self) -> Planted {
+        Planted::default()
+    }
+
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            seed: self.seed,
+            engine: self.engine.map(|engine| engine.to_string()),
+            chat_nodes: self.nodes,
+            backend: choose(Backend::NAMES, self.backend.as_deref()),
+            fence: choose(Fence::NAMES, self.fence.as_deref()),
+            delivery: choose(Delivery::NAMES, self.delivery.as_deref()),
+        }
+    }
+}
+
+fn choose<T: Copy>(known: &[(&str, T)], given: Option<&str>) -> Option<T> {
+    known.iter().find(|(name, _)| Some(*name) == given).map(|(_, value)| *value)
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Exit {
+    let drill = match load(&arguments.drill, &arguments.overrides()) {
+        Ok(drill) => drill,
+        Err(mistakes) => return terminal::refuse(&mistakes, Exit::Usage),
+    };
+    let environment = Environment::read();
+    if arguments.dry_run {
+        return dry_run(arguments, drill, &environment);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(live(arguments, drill, &environment)),
+        Err(error) => terminal::refuse(&format!("cannot start the runtime: {error}"), Exit::Harness),
+    }
+}
+
+/// The plan with the engine that is here; what would have to be fetched is not.
+fn dry_run(arguments: &Arguments, drill: Drill, environment: &Environment) -> Exit {
+    let engine = environment.engine_here(drill.engine());
+    let plan = Plan::of(drill, engine.as_ref(), arguments.again());
+    terminal::out(&plan.to_string());
+    Exit::Pass
+}
+
+async fn live(arguments: &Arguments, drill: Drill, environment: &Environment) -> Exit {
+    let stop = Stop::default();
+    if let Err(error) = stop::on_signals(stop.clone()) {
+        return terminal::refuse(&format!("cannot listen for Ctrl-C: {error}"), Exit::Harness);
+    }
+    let engine = match environment.engine(drill.engine()) {
+        Ok(engine) => engine,
+        Err(error) => return terminal::refuse(&error, Exit::Harness),
+    };
+    let node = match environment.chat_node() {
+        Ok(node) => node,
+        Err(error) => return terminal::refuse(&error, Exit::Harness),
+    };
+    let plan = Plan::of(drill, Some(&engine), arguments.again());
+    terminal::remark(&plan.to_string());
+    let audience = progress::audience(&plan.drill.name, plan.estimate.get());
+    let settings = Settings {
+        plan,
+        engine,
+        node,
+        runs: arguments.runs.clone(),
+        keep: arguments.keep,
+        forward: environment.otlp_endpoint.clone(),
+        planted: arguments.planted(),
+    };
+    let ended = chaos_drill::run(settings, audience.as_ref(), stop).await;
+    drop(audience);
+    match ended {
+        Ok(judged) => report(&arguments.expect, &judged),
+        Err(error) => terminal::refuse(&error, error.exit()),
+    }
+}
+
+fn report(expectation: &Expectation, judged: &Judged) -> Exit {
+    terminal::out(&judged.report);
+    let (exit, sentence) = expectation.settle(&judged.plan.drill, &judged.verdict);
+    if let Some(sentence) = sentence {
+        terminal::out(&sentence);
+    }
+    exit
+}

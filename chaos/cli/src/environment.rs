@@ -1,0 +1,62 @@
+//! The environment, read here and nowhere else in the toolkit.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `HOLDFAST_REDIS_SERVER` | the Redis or Valkey server to use |
+//! | `HOLDFAST_CACHE` | where fetched engines are kept; else `holdfast` below `XDG_CACHE_HOME` or `~/.cache` |
+//! | `CHAT_NODE` | the chat node to use |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | spans of a run are forwarded there as well |
+//! | `PATH` | where engines are looked for |
+
+use std::{env, ffi::OsString, path::PathBuf};
+
+use chaos_cluster::{
+    BinaryError, Build, Engine, EngineChoice, EngineError, Places, cache_folder, chat_node, find_or_fetch,
+};
+
+use crate::terminal;
+
+pub(crate) struct Environment {
+    places: Places,
+    chat_node: Option<PathBuf>,
+    pub(crate) otlp_endpoint: Option<String>,
+}
+
+impl Environment {
+    pub(crate) fn read() -> Environment {
+        let cache = set("HOLDFAST_CACHE").map(PathBuf::from);
+        let places = Places {
+            given: set("HOLDFAST_REDIS_SERVER").map(PathBuf::from),
+            path: set("PATH"),
+            cache: cache.or_else(|| cache_folder(set("XDG_CACHE_HOME"), set("HOME"))),
+            fetch: true,
+        };
+        Environment {
+            places,
+            chat_node: set("CHAT_NODE").map(PathBuf::from),
+            otlp_endpoint: set("OTEL_EXPORTER_OTLP_ENDPOINT").and_then(|url| url.into_string().ok()),
+        }
+    }
+
+    /// An engine that is already here; nothing is fetched.
+    pub(crate) fn engine_here(&self, choice: EngineChoice) -> Option<Engine> {
+        let places = Places { fetch: false, ..self.places.clone() };
+        find_or_fetch(choice, &places, &|_| {}).ok()
+    }
+
+    /// Blocks for seconds when an engine must be fetched.
+    pub(crate) fn engine(&self, choice: EngineChoice) -> Result<Engine, EngineError> {
+        find_or_fetch(choice, &self.places, &terminal::remark)
+    }
+
+    /// `$CHAT_NODE`, beside this program, or built with cargo in the workspace.
+    pub(crate) fn chat_node(&self) -> Result<PathBuf, BinaryError> {
+        let here = env::current_exe().unwrap_or_default();
+        chat_node(self.chat_node.as_deref(), &here, Build::WhenNeeded(&terminal::remark))
+    }
+}
+
+/// An empty variable is an absent one.
+fn set(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}

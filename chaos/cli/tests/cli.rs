@@ -1,0 +1,167 @@
+//! What the command promises without starting anything: usage, drill files, plans, stored runs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+fn chaos(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+    command.args(arguments).current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command.output().expect("the binary starts")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).expect("a writable folder");
+    path
+}
+
+#[test]
+fn wrong_arguments_exit_2_and_name_what_is_wrong() {
+    for arguments in [&["dril"][..], &["drill"], &["drill", "primary-kill", "--fence", "half"], &["judge"]] {
+        let output = chaos(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", err(&output));
+    }
+    assert!(err(&chaos(&["dril"])).contains("drill"), "the nearest command is named");
+    let unexpected = chaos(&["drill", "primary-kill", "--dry-run", "--expect", "fail:R99"]);
+    assert_eq!(unexpected.status.code(), Some(2));
+    assert!(err(&unexpected).contains("fail:R99"), "{}", err(&unexpected));
+}
+
+#[test]
+fn help_documents_every_exit_code() {
+    let help = out(&chaos(&["--help"]));
+    for code in [" 0 ", " 1 ", " 2 ", " 3 ", " 4 ", "70 "] {
+        assert!(help.contains(code), "exit code {code} in:\n{help}");
+    }
+}
+
+#[test]
+fn an_unknown_drill_is_answered_with_the_nearest_name() {
+    let output = chaos(&["drill", "primary-kil"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("did you mean `primary-kill`?"), "{}", err(&output));
+}
+
+#[test]
+fn every_mistake_of_a_drill_file_is_told_at_once_with_its_place() {
+    let path = file(
+        "wrong.toml",
+        r#"format = 1
+titel = "a key that is not known"
+[cluster]
+chat_nodes = 30
+redis = { shards = 3, node_timeuot = "1s", replication_delay = "5 parsecs" }
+[workload.fan_out]
+rooms = "twelve"
+members_per_room = 20
+sends_per_second = 400
+[[step]]
+at = "5s"
+inject = { kil = { redis = "primary_of_busiest_room" } }
+[expect]
+contract = "acked_is_durabel"
+exercises = ["R1", "R99"]
+"#,
+    );
+    for command in ["check", "drill"] {
+        let output = chaos(&[command, path.to_str().expect("a path in UTF-8")]);
+        let told = err(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        for (place, words) in [
+            (":1:1:", "`title` is missing"),
+            (":2:1:", "did you mean `title`?"),
+            (":4:14:", "30 is outside 1..=16"),
+            (":5:23:", "did you mean `node_timeout`?"),
+            (":5:64:", "`5 parsecs` is no length of time"),
+            (":7:9:", "expected a whole number"),
+            (":12:", "did you mean `kill`?"),
+            (":14:12:", "did you mean `acked_is_durable`?"),
+            (":15:20:", "`R99` is unknown"),
+        ] {
+            let hit = told.lines().any(|line| line.contains(place) && line.contains(words));
+            assert!(hit, "a mistake at {place} with {words:?} in:\n{told}");
+        }
+        assert!(told.contains("9 mistakes; nothing was started"), "{told}");
+    }
+}
+
+#[test]
+fn contradictory_settings_are_refused_before_anything_starts() {
+    let path = file(
+        "contradictory.toml",
+        r#"format = 1
+title = "each setting is fine, together they make no sense"
+longest = "6m"
+[cluster]
+history_window = "10m"
+redis = { shards = 3, replicas_per_shard = 2, node_timeout = "1s", replication_delay = "200ms" }
+[workload.fan_out]
+rooms = 2
+members_per_room = 5
+sends_per_second = 60
+[[step]]
+at = "5s"
+inject = { kill = { redis = "primary_of_busiest_room" } }
+[[step]]
+at = "6s"
+inject = { kill = { redis = "busiest_primary" } }
+[expect]
+contract = "acked_is_durable"
+exercises = ["R12"]
+"#,
+    );
+    let output = chaos(&["drill", path.to_str().expect("a path in UTF-8")]);
+    let told = err(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for words in ["0.6 / (1.5 × 200ms)", "4.0 messages are expected in flight", "twice the longest", "no majority"] {
+        assert!(told.contains(words), "{words:?} in:\n{told}");
+    }
+}
+
+#[test]
+fn every_shipped_drill_is_listed_with_a_sentence() {
+    let output = chaos(&["drills"]);
+    let text = out(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let shipped = [
+        "primary-kill",
+        "primary-pause",
+        "replica-kill",
+        "node-kill",
+        "rolling-restart",
+        "primary-and-node-kill",
+        "one-replica",
+        "pubsub-primary-kill",
+        "no-fence",
+        "fast-restart-no-aof",
+    ];
+    for name in shipped {
+        let line = text.lines().find(|line| line.trim_start().starts_with(&format!("{name} ")));
+        let line = line.unwrap_or_else(|| panic!("{name} in:\n{text}"));
+        assert!(line.split_whitespace().count() > 4, "a sentence: {line}");
+    }
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_starts_nothing() {
+    let runs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dry-runs");
+    let runs = runs.to_str().expect("a path in UTF-8");
+    let output = chaos(&["drill", "primary-kill", "--dry-run", "--seed", "11", "--fence", "none", "--runs", runs]);
+    let plan = out(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    for words in ["seed 11", "fence none", "blast radius", "acked_is_durable", "promote", "estimated"] {
+        assert!(plan.to_lowercase().contains(words), "{words:?} in:\n{plan}");
+    }
+    assert!(!Path::new(runs).exists(), "a dry run leaves no run directory");
+}

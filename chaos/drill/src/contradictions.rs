@@ -1,0 +1,228 @@
+//! Settings that are each fine and make no sense together: refused when the drill is loaded, so that no run is spent
+//! on a question that its own plan cannot answer.
+//!
+//! One function, one contradiction. Where it comes from is said at each; the numbers are those of delivery.md.
+
+use chaos_checkers::{Contract, Rule};
+
+use crate::{
+    drill::{Delivery, Drill, Fence, Step, When},
+    inject::Foreseen as _,
+    mistake::Mistake,
+    plan::estimate,
+    read::Places,
+    span::Span,
+};
+
+/// Fewer than this in flight, and a run that loses nothing has shown nothing.
+const LEAST_IN_FLIGHT: f64 = 20.0;
+/// The longest that a node lets one WAIT take.
+const WAIT: Span = Span::millis(500);
+/// How long a node lets a connection to Redis be silent.
+const LIVENESS: Span = Span::millis(800);
+/// Messages a second that a node takes of one socket (contract.md).
+const RATE_LIMIT: f64 = 10.0;
+
+/// A contradiction: the setting it is told at, and the sentence.
+type Found = Option<(String, String)>;
+
+pub(crate) fn of(drill: &Drill, places: &Places) -> Vec<Mistake> {
+    let whole: [fn(&Drill) -> Found; 9] = [
+        user_faster_than_acks,
+        too_few_in_flight,
+        durability_without_delay,
+        delay_outlasts_the_wait,
+        timeout_under_liveness,
+        user_over_the_rate_limit,
+        window_too_short,
+        longer_than_allowed,
+        promises_what_fails,
+    ];
+    let mut found: Vec<_> = whole.iter().filter_map(|check| check(drill)).collect();
+    for (at, step) in drill.steps.iter().enumerate() {
+        let checks: [fn(&Drill, &Step) -> Option<String>; 4] =
+            [before_steady, unsupported, no_such_target, no_majority_left];
+        found.extend(
+            checks.iter().filter_map(|check| check(drill, step)).map(|text| (format!("step.{at}.inject"), text)),
+        );
+    }
+    found.extend(majority_at_once(drill));
+    found.extend(workload(drill));
+    let mistake = |(path, message): (String, String)| {
+        let place = nearest_place(places, &path);
+        Mistake { place, message: format!("`{path}`: {message}"), nearest: None }
+    };
+    found.into_iter().map(mistake).collect()
+}
+
+/// The setting itself, or the nearest table around it that stands in the file (a default stands nowhere).
+fn nearest_place(places: &Places, path: &str) -> Option<crate::mistake::Place> {
+    let mut path = path;
+    loop {
+        if let Some(place) = places.get(path) {
+            return Some(*place);
+        }
+        path = path.rsplit_once('.')?.0;
+    }
+}
+
+fn found(path: &str, message: String) -> Found {
+    Some((path.to_owned(), message))
+}
+
+/// A writer fences serially, so with a delay d an ack takes 1 to 2 d, and a user has one message in flight.
+fn user_faster_than_acks(drill: &Drill) -> Found {
+    let delay = drill.cluster.redis.replication_delay.as_secs();
+    let (rate, most) = (drill.workload.rate_per_membership(), 0.6 / (1.5 * delay));
+    if delay == 0.0 || rate <= most {
+        return None;
+    }
+    found(
+        "workload.fan_out.sends_per_second",
+        format!(
+            "{rate:.2} sends a second of each user are more than the {most:.2} = 0.6 / (1.5 × {}) that a user with one \
+             message in flight can get acked behind that replication delay; queues would grow",
+            drill.cluster.redis.replication_delay
+        ),
+    )
+}
+
+fn too_few_in_flight(drill: &Drill) -> Found {
+    let delayed = drill.cluster.redis.replication_delay > Span::default();
+    let expected = drill.in_flight();
+    if !(delayed && promises(drill, Rule::R12) && expected < LEAST_IN_FLIGHT) {
+        return None;
+    }
+    found(
+        "cluster.redis.replication_delay",
+        format!(
+            "only {expected:.1} messages are expected in flight when the primary dies ({} sends/s ÷ {} shards × {}); a \
+             drill about durability needs at least {LEAST_IN_FLIGHT}",
+            drill.workload.sends_per_second, drill.cluster.redis.shards, drill.cluster.redis.replication_delay
+        ),
+    )
+}
+
+/// On one machine, without delay, a killed primary loses nothing even without WAIT: the kernel still sends what the
+/// dead process wrote.
+fn durability_without_delay(drill: &Drill) -> Found {
+    let kills = drill.steps.iter().any(|step| step.inject.kills_primary());
+    let delayed = drill.cluster.redis.replication_delay > Span::default();
+    let shows = drill.cluster.delivery == Delivery::Log && promises(drill, Rule::R12) && !drill.must_fail();
+    if !kills || delayed || !shows {
+        return None;
+    }
+    found(
+        "cluster.redis.replication_delay",
+        "a killed primary loses nothing on one machine unless its replication link is delayed, so R12 would prove \
+         nothing; set it (200ms)"
+            .to_owned(),
+    )
+}
+
+fn delay_outlasts_the_wait(drill: &Drill) -> Found {
+    let delay = drill.cluster.redis.replication_delay;
+    let fenced = drill.cluster.delivery == Delivery::Log && drill.cluster.fence == Fence::Full;
+    if !fenced || delay.as_secs() * 2.0 < WAIT.as_secs() {
+        return None;
+    }
+    let path = "cluster.redis.replication_delay";
+    found(path, format!("behind {delay} most fences outlast the {WAIT} that a node gives one WAIT; stay under 250ms"))
+}
+
+/// A connection must be given up before Redis decides, or a node learns of a failover last.
+fn timeout_under_liveness(drill: &Drill) -> Found {
+    let timeout = drill.cluster.redis.node_timeout;
+    let path = "cluster.redis.node_timeout";
+    let message = || format!("{timeout} is not longer than the {LIVENESS} after which a node gives up a connection");
+    (timeout <= LIVENESS).then(|| (path.to_owned(), message()))
+}
+
+fn user_over_the_rate_limit(drill: &Drill) -> Found {
+    let rate = drill.workload.rate_per_membership();
+    let path = "workload.fan_out.sends_per_second";
+    let message =
+        || format!("{rate:.1} sends a second of each user exceed the {RATE_LIMIT} that a node takes of a socket");
+    (rate > RATE_LIMIT).then(|| (path.to_owned(), message()))
+}
+
+/// The final read joins with the run's first offset, which must still be held then.
+fn window_too_short(drill: &Drill) -> Found {
+    let (window, longest) = (drill.cluster.history_window, drill.longest);
+    let message =
+        || format!("{window} is under twice the longest duration ({longest}): the final read would prove nothing");
+    (window.get() < longest.get() * 2).then(|| ("cluster.history_window".to_owned(), message()))
+}
+
+fn longer_than_allowed(drill: &Drill) -> Found {
+    let estimate = estimate(drill);
+    let longest = drill.longest;
+    let message = || format!("{longest} is too short: by its steps the drill takes about {estimate}");
+    (estimate > longest).then(|| ("longest".to_owned(), message()))
+}
+
+/// What the workload itself finds wrong; each begins with the setting's path.
+fn workload(drill: &Drill) -> Vec<(String, String)> {
+    let mistakes = drill.workload.mistakes(u32::from(drill.cluster.chat_nodes));
+    let split = |mistake: String| match mistake.split_once(": ") {
+        Some((path, why)) => (format!("workload.fan_out.{path}"), why.to_owned()),
+        None => ("workload.fan_out".to_owned(), mistake),
+    };
+    mistakes.into_iter().map(split).collect()
+}
+
+fn promises_what_fails(drill: &Drill) -> Found {
+    let outside = |rule: &&Rule| drill.expect.contract == Contract::AtMostOnce && **rule == Rule::R12;
+    let rule = drill.expect.exercises.iter().chain(&drill.expect.fails).find(outside)?;
+    found("expect.contract", format!("`at_most_once` promises no durability, so {rule} is outside it"))
+}
+
+fn promises(drill: &Drill, rule: Rule) -> bool {
+    drill.expect.exercises.contains(&rule) || drill.expect.fails.contains(&rule)
+}
+
+fn before_steady(drill: &Drill, step: &Step) -> Option<String> {
+    let steady = drill.steady;
+    let When::At(at) = step.when else { return None };
+    (at < steady).then(|| format!("at {at} the steady state has not yet held for {steady}"))
+}
+
+fn unsupported(drill: &Drill, step: &Step) -> Option<String> {
+    let backend = drill.cluster.backend;
+    let supported = step.inject.supported_by(backend);
+    (!supported).then(|| format!("the backend `{backend}` cannot do `{}`", step.inject.kind()))
+}
+
+fn no_such_target(drill: &Drill, step: &Step) -> Option<String> {
+    step.inject.missing_target(drill)
+}
+
+/// Promotion needs the votes of a majority of the primaries, the dead one counted.
+fn no_majority_left(drill: &Drill, step: &Step) -> Option<String> {
+    let shards = usize::from(drill.cluster.redis.shards);
+    let down = step.inject.primaries_down();
+    let left = shards.saturating_sub(down);
+    (down > 0 && left * 2 <= shards).then(|| {
+        format!("of {shards} primaries {left} would be left, which is no majority: nothing could ever be promoted")
+    })
+}
+
+/// Two steps whose windows overlap by the clock, each of them harmless.
+fn majority_at_once(drill: &Drill) -> Found {
+    let shards = usize::from(drill.cluster.redis.shards);
+    let window = |step: &Step| match step.when {
+        When::At(at) => Some((at.get(), at.get() + step.heal_after.get(), step.inject.primaries_down())),
+        _ => None,
+    };
+    let windows: Vec<_> = drill.steps.iter().filter_map(window).filter(|(_, _, down)| *down > 0).collect();
+    for (start, _, _) in &windows {
+        let open = windows.iter().filter(|(from, to, _)| from <= start && start < to);
+        let down: usize = open.clone().map(|(_, _, down)| down).sum();
+        if open.count() > 1 && (shards.saturating_sub(down)) * 2 <= shards {
+            let at = Span::from(*start);
+            let text = format!("at {at} overlapping faults take {down} of {shards} primaries: no majority is left");
+            return found("step", text);
+        }
+    }
+    None
+}

@@ -1,0 +1,42 @@
+//! Why a run has no verdict.
+
+use std::{io, path::Path};
+
+use chaos_observe::RunDirError;
+
+use crate::exit::Exit;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Ctrl-C, or the longest duration. Everything was healed.
+    #[error("{why}; everything is healed, nothing is judged (record: {run})")]
+    Aborted { why: String, run: String },
+    /// The system did not get going, so nothing can be said about faults.
+    #[error("never in a steady state: {why} (record: {run})")]
+    NeverSteady { why: String, run: String },
+    /// The harness itself.
+    #[error("{0}")]
+    Harness(String),
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+}
+
+impl RunError {
+    pub const fn exit(&self) -> Exit {
+        match self {
+            RunError::Aborted { .. } | RunError::NeverSteady { .. } => Exit::Aborted,
+            RunError::Harness(_) | RunError::RunDir(_) => Exit::Harness,
+        }
+    }
+
+    /// A file of the record cannot be written or read.
+    pub(crate) fn record(path: &Path, error: impl std::fmt::Display) -> RunError {
+        RunError::Harness(format!("{}: {error}", path.display()))
+    }
+}
+
+impl From<io::Error> for RunError {
+    fn from(error: io::Error) -> RunError {
+        RunError::Harness(error.to_string())
+    }
+}

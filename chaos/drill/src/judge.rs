@@ -1,0 +1,70 @@
+//! The stored record → the verdict → the report. The end of a run and `chaos judge` come through here, so that a run
+//! is judged again exactly as it was judged the first time.
+
+use std::path::{Path, PathBuf};
+
+use chaos_checkers::{Verdict, judge};
+use chaos_observe::{History, RunDir, SpanStore};
+
+use crate::{
+    error::RunError,
+    plan::Plan,
+    question,
+    report::{self, Record},
+    schedule::Schedule,
+};
+
+/// A judged run.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    pub plan: Plan,
+    pub verdict: Verdict,
+    /// For people.
+    pub report: String,
+    pub run: PathBuf,
+}
+
+/// Judges a run that has just ended: makes the question of what was measured, and writes everything down.
+pub(crate) fn first(run: &RunDir, plan: Plan, schedule: &Schedule, seconds: f64) -> Result<Judged, RunError> {
+    let history = history(run)?;
+    let question = question::of(&plan, schedule, &history);
+    let text = serde_json::to_string_pretty(&question).map_err(|error| RunError::record(run.path(), error))?;
+    run.write("question.json", &text)?;
+    let judged = judged(run, plan, schedule, &history, &question)?;
+    let verdict = serde_json::to_string_pretty(&judged.verdict).map_err(|error| RunError::record(run.path(), error))?;
+    run.write("verdict.json", &verdict)?;
+    run.write("junit.xml", &report::junit(&judged.plan, &judged.verdict, seconds))?;
+    run.write("report.txt", &judged.report)?;
+    Ok(judged)
+}
+
+/// Judges a stored run again. Changes nothing in it.
+pub fn rejudge(run: &Path) -> Result<Judged, RunError> {
+    let run = RunDir::open(run)?;
+    let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(|error| RunError::record(&path, error));
+    let plan: Plan = toml::from_str(&read(run.plan())?).map_err(|error| RunError::record(&run.plan(), error))?;
+    let schedule: Schedule =
+        toml::from_str(&read(run.schedule())?).map_err(|error| RunError::record(&run.schedule(), error))?;
+    let question = serde_json::from_str(&read(run.question())?);
+    let question = question.map_err(|error| RunError::record(&run.question(), error))?;
+    judged(&run, plan, &schedule, &history(&run)?, &question)
+}
+
+fn history(run: &RunDir) -> Result<History, RunError> {
+    History::load(&run.history()).map_err(|error| RunError::record(&run.history(), error))
+}
+
+fn judged(
+    run: &RunDir,
+    plan: Plan,
+    schedule: &Schedule,
+    history: &History,
+    question: &chaos_checkers::Question,
+) -> Result<Judged, RunError> {
+    let spans = SpanStore::load(&run.spans()).map_err(|error| RunError::record(&run.spans(), error))?;
+    let verdict = judge(history, question);
+    let path = run.path();
+    let record = Record { run: path, plan: &plan, schedule, history, spans: &spans, verdict: &verdict };
+    let report = report::text(&record);
+    Ok(Judged { report, run: path.to_owned(), plan, verdict })
+}

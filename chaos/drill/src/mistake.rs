@@ -1,0 +1,71 @@
+//! What is wrong in a drill file, and where.
+//!
+//! A bad file reports all of its mistakes at once; each names the place, the thing and, where one is near, the name
+//! that was probably meant.
+
+use std::fmt;
+
+/// One mistake. Lines and columns count from 1; a setting that the command line gave has no place in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    pub place: Option<Place>,
+    pub message: String,
+    /// The nearest known name.
+    pub nearest: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
+}
+
+/// Everything that is wrong with one drill, in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes {
+    /// The path, or the name of a shipped drill.
+    pub file: String,
+    pub mistakes: Vec<Mistake>,
+}
+
+impl std::error::Error for Mistakes {}
+
+impl Mistakes {
+    pub(crate) fn new(file: &str, mut mistakes: Vec<Mistake>) -> Mistakes {
+        mistakes.sort_by_key(|mistake| mistake.place);
+        mistakes.dedup();
+        Mistakes { file: file.to_owned(), mistakes }
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for mistake in &self.mistakes {
+            f.write_str(&self.file)?;
+            if let Some(place) = mistake.place {
+                write!(f, ":{}:{}", place.line, place.column)?;
+            }
+            write!(f, ": {}", mistake.message)?;
+            if let Some(nearest) = &mistake.nearest {
+                write!(f, "; did you mean `{nearest}`?")?;
+            }
+            f.write_str("\n")?;
+        }
+        let n = self.mistakes.len();
+        write!(f, "{n} mistake{}; nothing was started", if n == 1 { "" } else { "s" })
+    }
+}
+
+/// The known name that a person most probably meant, when one is near enough to be worth saying.
+pub(crate) fn nearest<'n>(wrong: &str, known: impl IntoIterator<Item = &'n str>) -> Option<String> {
+    let likeness = |name: &&str| strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase());
+    let best = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(&best) > 0.75).then(|| best.to_owned())
+}
+
+/// Where byte `at` of `text` is.
+pub(crate) fn place(text: &str, at: usize) -> Place {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Place { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+}

@@ -1,0 +1,253 @@
+//! What will be done, before anything is: seed, engine, blast radius, contract, budgets with their formulas, time.
+//!
+//! Printed, stored as `plan.toml` in the run directory, and all that `chaos judge` needs beside the record. A dry run
+//! stops here. Deliberately absent: which node will be killed; a role is resolved when its time comes, and
+//! `schedule.toml` says who it was.
+
+use std::fmt::{self, Write as _};
+
+use chaos_cluster::{Budget as Promotion, Engine};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    drill::{Drill, Fence, When},
+    inject::Foreseen as _,
+    span::Span,
+};
+
+/// What a boot takes at most on a small machine: a fixed 2 s writable delay of each Redis, forming, nodes, users.
+const BOOT: Span = Span::millis(5_000);
+/// Level clients, a final read of every room and the judging.
+const FINISH: Span = Span::millis(5_000);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Of the program that planned it.
+    pub version: String,
+    /// The command that runs this plan again.
+    pub command: String,
+    pub estimate: Span,
+    pub blast_radius: Vec<String>,
+    /// Absent in a dry run on a machine where the engine is still to be fetched.
+    pub engine: Option<EngineSeen>,
+    pub budgets: Vec<Budget>,
+    pub drill: Drill,
+}
+
+/// The server that the cluster runs on, by what it says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineSeen {
+    pub kind: String,
+    pub version: String,
+    pub program: String,
+}
+
+/// A time that something may take, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    pub name: BudgetName,
+    /// Faster than this is a finding too: the formula, or the measurement, is wrong.
+    pub earliest: Span,
+    pub latest: Span,
+    pub formula: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetName {
+    Promote,
+    Acks,
+    Converge,
+}
+
+impl fmt::Display for BudgetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            BudgetName::Promote => "promote",
+            BudgetName::Acks => "acks back",
+            BudgetName::Converge => "converge",
+        })
+    }
+}
+
+impl Plan {
+    /// `engine` is `None` where none is here yet (in a dry run none is fetched).
+    pub fn of(drill: Drill, engine: Option<&Engine>, command: String) -> Plan {
+        let redis = &drill.cluster.redis;
+        let promotion =
+            engine.map(|engine| engine.promotion_budget(redis.node_timeout.get(), redis.replicas_per_shard));
+        let engine = engine.map(|engine| EngineSeen {
+            kind: engine.kind.to_string(),
+            version: engine.version.to_string(),
+            program: engine.program.display().to_string(),
+        });
+        Plan {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command,
+            estimate: estimate(&drill),
+            blast_radius: blast_radius(&drill),
+            engine,
+            budgets: budgets(&drill, promotion),
+            drill,
+        }
+    }
+
+    pub fn budget(&self, name: BudgetName) -> Option<&Budget> {
+        self.budgets.iter().find(|budget| budget.name == name)
+    }
+}
+
+/// How long a drill takes from boot to verdict, by its steps.
+pub(crate) fn estimate(drill: &Drill) -> Span {
+    Span::from(BOOT.get() + faults_take(drill).get() + drill.settle.get() + FINISH.get())
+}
+
+/// From the beginning of the load to the last heal; events are taken as late as they may come.
+pub(crate) fn faults_take(drill: &Drill) -> Span {
+    let mut latest = drill.steady.get();
+    let mut reached = drill.steady.get();
+    for step in &drill.steps {
+        reached = match step.when {
+            When::At(at) => at.get(),
+            When::On { then, .. } => reached + drill.cluster.redis.node_timeout.get() * 3 + then.get(),
+            When::AfterAcks(acks) => {
+                let seconds = acks as f64 / f64::from(drill.workload.sends_per_second.max(1));
+                reached.max(Span::millis((seconds * 1e3) as u64).get())
+            }
+        };
+        latest = latest.max(reached + step.inject.lasts(drill) + step.heal_after.get());
+    }
+    Span::from(latest)
+}
+
+fn blast_radius(drill: &Drill) -> Vec<String> {
+    let redis = &drill.cluster.redis;
+    let servers = u32::from(redis.shards) * (1 + u32::from(redis.replicas_per_shard));
+    let mut radius = vec![format!(
+        "{servers} Redis and {} chat processes that this run starts, on 127.0.0.0/8; nothing else on this machine",
+        drill.cluster.chat_nodes
+    )];
+    radius.extend(drill.steps.iter().map(|step| step.inject.blast_radius()));
+    radius
+}
+
+fn budgets(drill: &Drill, promotion: Option<Promotion>) -> Vec<Budget> {
+    let mut budgets = Vec::new();
+    let said = |name, latest| {
+        let formula = "as the drill file says".to_owned();
+        Budget { name, earliest: Span::default(), latest, formula }
+    };
+    if drill.steps.iter().any(|step| step.inject.takes_a_primary()) {
+        let derived = promotion.map(|promotion| Budget {
+            name: BudgetName::Promote,
+            earliest: promotion.earliest.into(),
+            latest: promotion.latest.into(),
+            formula: promotion.formula,
+        });
+        let given = drill.expect.promote_within.map(|latest| said(BudgetName::Promote, latest));
+        budgets.extend(given.or(derived));
+    }
+    budgets.extend(drill.expect.acks_within.map(|latest| said(BudgetName::Acks, latest)));
+    budgets.push(said(BudgetName::Converge, drill.expect.converge_within));
+    budgets
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let drill = &self.drill;
+        let (cluster, redis, load) = (&drill.cluster, &drill.cluster.redis, &drill.workload);
+        writeln!(f, "{}: {}", drill.name, drill.title)?;
+        writeln!(f, "  seed          {}", drill.seed)?;
+        match &self.engine {
+            Some(engine) => writeln!(f, "  engine        {} {} ({})", engine.kind, engine.version, engine.program)?,
+            None => writeln!(f, "  engine        {}, to be fetched when the drill runs", redis.engine)?,
+        }
+        writeln!(
+            f,
+            "  cluster       {} × (1 + {}) Redis, node timeout {}, {}; {} chat nodes, delivery {}, fence {}",
+            redis.shards,
+            redis.replicas_per_shard,
+            redis.node_timeout,
+            if redis.appendonly { "append-only file" } else { "no append-only file" },
+            cluster.chat_nodes,
+            cluster.delivery,
+            cluster.fence
+        )?;
+        writeln!(
+            f,
+            "  workload      {} users in {} rooms of {}, {} sends/s, open loop; {} deliveries/s owed",
+            load.users(),
+            load.rooms,
+            load.members_per_room,
+            load.sends_per_second,
+            load.deliveries_per_second()
+        )?;
+        f.write_str(&self.steps())?;
+        for (at, line) in self.blast_radius.iter().enumerate() {
+            writeln!(f, "  {:13} {line}", if at == 0 { "blast radius" } else { "" })?;
+        }
+        writeln!(f, "  contract      {}", drill.contract())?;
+        writeln!(f, "  must exercise {}", list(&drill.expect.exercises))?;
+        if drill.must_fail() {
+            writeln!(f, "  must fail     {}", list(&drill.expect.fails))?;
+        }
+        for budget in &self.budgets {
+            let Budget { name, earliest, latest, formula } = budget;
+            let from = if *earliest == Span::default() { String::new() } else { format!("{earliest} to ") };
+            writeln!(f, "  budget        {name:9} {from}{latest}  {formula}")?;
+        }
+        if self.engine.is_none() && drill.steps.iter().any(|step| step.inject.takes_a_primary()) {
+            writeln!(f, "  budget        promote   by the formula of the engine, when that is there")?;
+        }
+        writeln!(f, "  estimated     {} (longest {})", self.estimate, drill.longest)
+    }
+}
+
+impl Plan {
+    fn steps(&self) -> String {
+        let drill = &self.drill;
+        let mut text = String::new();
+        let _ = writeln!(text, "  steady state  {} before the first fault", drill.steady);
+        if drill.cluster.redis.replication_delay > Span::default() {
+            let fenced = if drill.cluster.fence == Fence::Full { "not yet promised" } else { "already promised" };
+            let _ = writeln!(
+                text,
+                "  then          replication out of the busiest primary is delayed by {}: about {:.0} messages are in \
+                 flight there, {fenced}",
+                drill.cluster.redis.replication_delay,
+                drill.in_flight()
+            );
+        }
+        for step in &drill.steps {
+            let _ = writeln!(
+                text,
+                "  {:13} {}; heal after {}",
+                step.when,
+                format!("{} {}", step.inject.kind(), step.inject.target()),
+                step.heal_after
+            );
+        }
+        text
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&match self {
+            When::At(at) => format!("at {at}"),
+            When::On { event, then } if *then == Span::default() => format!("on {}", event.as_str()),
+            When::On { event, then } => format!("on {} + {then}", event.as_str()),
+            When::AfterAcks(acks) => format!("after {acks} acks"),
+        })
+    }
+}
+
+fn list<T: fmt::Display>(items: &[T]) -> String {
+    match items {
+        [] => "nothing".to_owned(),
+        items => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    }
+}

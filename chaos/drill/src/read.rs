@@ -1,0 +1,259 @@
+//! Reading TOML so that every mistake is found in one pass.
+//!
+//! serde stops at the first; this keeps going: a value of the wrong type is noted and taken as absent, and a table
+//! knows which keys it was asked for, so that what is left over is unknown and its nearest name can be told.
+//! The meaning of the keys is `load.rs`; this file knows none of them.
+
+use std::{cell::RefCell, collections::BTreeMap, ops::Range, rc::Rc};
+
+use serde::de::DeserializeOwned;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue, ValueDeserializer},
+};
+
+use crate::{
+    mistake::{Mistake, Place, nearest, place},
+    span::Span,
+};
+
+/// Where each setting stands, by its dotted path (`workload.fan_out.rooms`, `step.0.at`).
+pub(crate) type Places = BTreeMap<String, Place>;
+
+/// One file being read: the text, and what was found wrong so far.
+#[derive(Clone)]
+pub(crate) struct Source<'t> {
+    text: &'t str,
+    found: Rc<RefCell<(Vec<Mistake>, Places)>>,
+}
+
+/// A table of the file, or the absence of one (everything in it is then absent too).
+pub(crate) struct Table<'t> {
+    source: Source<'t>,
+    path: String,
+    place: Place,
+    entries: BTreeMap<String, (Range<usize>, Spanned<DeValue<'t>>)>,
+    asked: Vec<&'static str>,
+}
+
+impl<'t> Source<'t> {
+    /// The top table of `text`; syntax errors are noted, and what could be read is read.
+    pub(crate) fn open(text: &'t str) -> (Source<'t>, Table<'t>) {
+        let source = Source { text, found: Rc::default() };
+        let (top, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            source.mistake(error.span().map_or(0, |span| span.start), error.message().to_owned(), None);
+        }
+        let table = source.table(String::new(), top.span().start, top.into_inner());
+        (source, table)
+    }
+
+    pub(crate) fn close(self) -> (Vec<Mistake>, Places) {
+        self.found.take()
+    }
+
+    fn table(&self, path: String, at: usize, entries: DeTable<'t>) -> Table<'t> {
+        let place = place(self.text, at);
+        let own = |(key, value): (Spanned<_>, _)| {
+            let key: Spanned<std::borrow::Cow<'_, str>> = key;
+            (key.get_ref().to_string(), (key.span(), value))
+        };
+        Table { source: self.clone(), path, place, entries: entries.into_iter().map(own).collect(), asked: Vec::new() }
+    }
+
+    fn mistake(&self, at: usize, message: String, nearest: Option<String>) {
+        let place = Some(place(self.text, at));
+        self.found.borrow_mut().0.push(Mistake { place, message, nearest });
+    }
+}
+
+impl<'t> Table<'t> {
+    pub(crate) fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Notes a mistake about the whole table.
+    pub(crate) fn wrong(&self, message: String) {
+        self.source.found.borrow_mut().0.push(Mistake { place: Some(self.place), message, nearest: None });
+    }
+
+    /// The value of `key`, as `read` understands it; what it cannot understand is a mistake (`read` says what it
+    /// wants) and counts as absent.
+    pub(crate) fn value<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&DeValue<'t>) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        self.asked.push(key);
+        let path = self.path_of(key);
+        let (_, value) = self.entries.get(key)?;
+        let at = value.span().start;
+        self.source.found.borrow_mut().1.insert(path.clone(), place(self.source.text, at));
+        match read(value.get_ref()) {
+            Ok(value) => Some(value),
+            Err(Wrong { message, nearest, within }) => {
+                let at = within.map_or(at, |within| within.start);
+                self.source.mistake(at, format!("`{path}`: {message}"), nearest);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<String> {
+        self.value(key, |value| value.as_str().map(str::to_owned).ok_or_else(|| Wrong::kind(value, "a text")))
+    }
+
+    pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        self.value(key, |value| value.as_bool().ok_or_else(|| Wrong::kind(value, "true or false")))
+    }
+
+    pub(crate) fn span(&mut self, key: &'static str) -> Option<Span> {
+        self.value(key, |value| {
+            let text = value.as_str().ok_or_else(|| Wrong::kind(value, "a length of time, as a text (\"5s\")"))?;
+            text.parse::<Span>().map_err(|error| Wrong::new(error.to_string()))
+        })
+    }
+
+    /// A whole number within `range`.
+    pub(crate) fn whole(&mut self, key: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        self.value(key, |value| {
+            let integer = value.as_integer().ok_or_else(|| Wrong::kind(value, "a whole number"))?;
+            let number = u64::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok();
+            let (low, high) = (range.start(), range.end());
+            number
+                .filter(|number| range.contains(number))
+                .ok_or_else(|| Wrong::new(format!("{} is outside {low}..={high}", integer.as_str())))
+        })
+    }
+
+    /// One of the named values.
+    pub(crate) fn choice<T: Copy>(&mut self, key: &'static str, known: &[(&'static str, T)]) -> Option<T> {
+        self.value(key, |value| {
+            let text = value.as_str().ok_or_else(|| Wrong::kind(value, "a text"))?;
+            let hit = known.iter().find(|(name, _)| *name == text);
+            hit.map(|(_, choice)| *choice).ok_or_else(|| Wrong::name(text, known.iter().map(|(name, _)| *name)))
+        })
+    }
+
+    /// A list of texts, each as `read` understands it.
+    pub(crate) fn list<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, Wrong>) -> Option<Vec<T>> {
+        let mut wrong = Vec::new();
+        let list = self.value(key, |value| {
+            let array = value.as_array().ok_or_else(|| Wrong::kind(value, "a list of texts"))?;
+            let mut list = Vec::new();
+            for item in array.iter() {
+                let text = item.get_ref().as_str().ok_or_else(|| Wrong::kind(item.get_ref(), "a text"));
+                match text.and_then(&read) {
+                    Ok(item) => list.push(item),
+                    Err(refused) => wrong.push((item.span().start, refused)),
+                }
+            }
+            Ok(list)
+        });
+        let path = self.path_of(key);
+        for (at, refused) in wrong {
+            self.source.mistake(at, format!("`{path}`: {}", refused.message), refused.nearest);
+        }
+        list
+    }
+
+    /// A value whose shape another crate owns and describes to serde; its first mistake only.
+    pub(crate) fn described<T: DeserializeOwned>(&mut self, key: &'static str) -> Option<T> {
+        let span = self.entries.get(key).map(|(_, value)| value.span());
+        self.value(key, |value| {
+            let value = Spanned::new(span.unwrap_or_default(), value.clone());
+            T::deserialize(ValueDeserializer::from(value)).map_err(|error| Wrong::described(&error))
+        })
+    }
+
+    pub(crate) fn table(&mut self, key: &'static str) -> Table<'t> {
+        let path = self.path_of(key);
+        let inner = self.value(key, |value| match value {
+            DeValue::Table(table) => Ok(table.clone()),
+            other => Err(Wrong::kind(other, "a table")),
+        });
+        let at = self.entries.get(key).map(|(_, value)| value.span().start);
+        let mut table = self.source.table(path, at.unwrap_or(0), inner.unwrap_or_default());
+        if at.is_none() {
+            table.place = self.place;
+        }
+        table
+    }
+
+    pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Table<'t>> {
+        let path = self.path_of(key);
+        let items = self.value(key, |value| match value {
+            DeValue::Array(items) => Ok(items.iter().cloned().collect::<Vec<_>>()),
+            other => Err(Wrong::kind(other, "a list of tables")),
+        });
+        let mut tables = Vec::new();
+        for (at, item) in items.unwrap_or_default().into_iter().enumerate() {
+            let start = item.span().start;
+            match item.into_inner() {
+                DeValue::Table(table) => tables.push(self.source.table(format!("{path}.{at}"), start, table)),
+                other => self.source.mistake(
+                    start,
+                    format!("`{path}.{at}`: {}", Wrong::kind(&other, "a table").message),
+                    None,
+                ),
+            }
+        }
+        tables
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Notes that `key` is missing, unless it is there (and then wrong in its own way).
+    pub(crate) fn required<T>(&self, key: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() && !self.has(key) {
+            self.wrong(format!("`{}` is missing", self.path_of(key)));
+        }
+        value
+    }
+
+    /// What was never asked for is unknown.
+    pub(crate) fn done(self) {
+        for (key, (span, _)) in &self.entries {
+            if !self.asked.contains(&key.as_str()) {
+                let message = format!("unknown key `{}`", self.path_of(key));
+                self.source.mistake(span.start, message, nearest(key, self.asked.iter().copied()));
+            }
+        }
+    }
+}
+
+/// Why one value was not understood.
+pub(crate) struct Wrong {
+    pub(crate) message: String,
+    pub(crate) nearest: Option<String>,
+    /// The part of the file that it is about, when that is narrower than the value.
+    pub(crate) within: Option<Range<usize>>,
+}
+
+impl Wrong {
+    pub(crate) fn new(message: String) -> Wrong {
+        Wrong { message, nearest: None, within: None }
+    }
+
+    fn kind(value: &DeValue<'_>, wanted: &str) -> Wrong {
+        Wrong::new(format!("expected {wanted}, found a value of type {}", value.type_str()))
+    }
+
+    /// What serde says. Its sentences put names into backticks, the wrong one first and the known ones after it.
+    fn described(error: &toml::de::Error) -> Wrong {
+        let names: Vec<_> = error.message().split('`').skip(1).step_by(2).collect();
+        let unknown = error.message().starts_with("unknown ");
+        let nearest =
+            names.split_first().filter(|_| unknown).and_then(|(wrong, known)| nearest(wrong, known.iter().copied()));
+        Wrong { message: error.message().to_owned(), nearest, within: error.span() }
+    }
+
+    /// `text` is none of the known names.
+    pub(crate) fn name<'n>(text: &str, known: impl IntoIterator<Item = &'n str>) -> Wrong {
+        let known: Vec<_> = known.into_iter().collect();
+        let message = format!("`{text}` is unknown (known: {})", known.join(", "));
+        Wrong { message, nearest: nearest(text, known), within: None }
+    }
+}

@@ -1,0 +1,83 @@
+//! What was broken, whether it bit, and how fast the system came back against its budget.
+
+use std::{fmt::Write as _, time::Duration};
+
+use chaos_observe::{At, History};
+
+use crate::{
+    measure,
+    plan::{BudgetName, Plan},
+    schedule::{FaultSeen, PromotionSeen, Schedule},
+    span::Span,
+};
+
+pub(crate) fn faults(plan: &Plan, schedule: &Schedule, history: &History) -> String {
+    if schedule.faults.is_empty() {
+        return "Faults\n  none was injected\n".to_owned();
+    }
+    let from = schedule.load_began.unwrap_or_default();
+    let mut text = "Faults\n".to_owned();
+    for fault in &schedule.faults {
+        text.push_str(&one(fault, from));
+        for promotion in schedule.promotions.iter().filter(|promotion| promotion.fault == fault.id) {
+            text.push_str(&promoted(plan, schedule, history, promotion));
+        }
+    }
+    text
+}
+
+fn one(fault: &FaultSeen, from: At) -> String {
+    let FaultSeen { kind, role, target, on, off, evidence, missing, .. } = fault;
+    let off = off.map_or("never healed".to_owned(), |off| format!("healed at {}", seconds(off.since(from))));
+    let mark = if missing.is_empty() { "✔" } else { "✘" };
+    let mut text = format!("  {mark} {kind} {target} ({role}) at {}, {off}\n", seconds(on.since(from)));
+    for seen in evidence {
+        let _ = writeln!(text, "      seen: {seen}");
+    }
+    for sign in missing {
+        let _ = writeln!(text, "      NOT SEEN: {sign}; without it the fault proves nothing");
+    }
+    text
+}
+
+/// detect · promote · acks back, each against its budget where it has one.
+fn promoted(plan: &Plan, schedule: &Schedule, history: &History, promotion: &PromotionSeen) -> String {
+    let since = |at: At| at.since(promotion.killed_at);
+    let shard = promotion.shard;
+    let Some(promoted) = promotion.promoted_at else {
+        return format!("      shard {shard}: nobody was promoted in place of {}\n", promotion.from);
+    };
+    let mut parts = Vec::new();
+    parts.extend(promotion.detected_at.map(|at| format!("detect {}", seconds(since(at)))));
+    parts.push(format!("promote {}{}", seconds(since(promoted)), against(plan, BudgetName::Promote)));
+    if promotion.failed_elections > 0 {
+        parts.push(format!("{} failed elections before it", promotion.failed_elections));
+    }
+    parts.push(match measure::acks_back(schedule, history, promotion) {
+        Some(back) => format!("acks back {} after it{}", seconds(back), against(plan, BudgetName::Acks)),
+        None => "no ack came back".to_owned(),
+    });
+    let to = promotion.to.as_deref().unwrap_or("?");
+    let end = schedule.load_ended.unwrap_or(history.end);
+    let (_, silence) = measure::longest_silence(schedule, history, shard, promotion.killed_at, end);
+    format!(
+        "      shard {shard}: {} → {to}: {}\n      users of the shard waited {} at most without any ack\n",
+        promotion.from,
+        parts.join(" · "),
+        seconds(silence)
+    )
+}
+
+fn against(plan: &Plan, name: BudgetName) -> String {
+    match plan.budget(name) {
+        Some(budget) if budget.earliest > Span::default() => {
+            format!(" (budget {} to {})", budget.earliest, budget.latest)
+        }
+        Some(budget) => format!(" (budget {})", budget.latest),
+        None => String::new(),
+    }
+}
+
+pub(crate) fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}

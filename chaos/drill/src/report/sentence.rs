@@ -1,0 +1,59 @@
+//! The verdict in one sentence, and the reasons when it is not a pass.
+
+use std::fmt::Write as _;
+
+use chaos_checkers::{Contract, Outcome};
+
+use super::{Record, table::thousands};
+
+pub(crate) fn sentence(record: &Record<'_>) -> String {
+    let (plan, verdict) = (record.plan, record.verdict);
+    let what = match verdict.outcome {
+        Outcome::Pass => pass(record),
+        Outcome::Fail => fail(record),
+        Outcome::Unknown => "nothing may be claimed, see below".to_owned(),
+    };
+    let outcome = verdict.outcome.to_string().to_uppercase();
+    let mut text = format!("{}: {outcome}: {what}.\n", plan.drill.name);
+    for reason in &verdict.reasons {
+        let _ = writeln!(text, "  because {reason}");
+    }
+    for hole in &record.schedule.incomplete {
+        let _ = writeln!(text, "  incomplete: {hole}");
+    }
+    text
+}
+
+fn pass(record: &Record<'_>) -> String {
+    let numbers = &record.verdict.numbers;
+    let promise = match record.plan.drill.expect.contract {
+        Contract::AckedIsDurable => "all are in the log and reached every member once and in one order",
+        Contract::AtMostOnce => "none arrived twice or where it did not belong",
+    };
+    let faults = record.schedule.faults.len();
+    format!(
+        "{} messages were acknowledged through {faults} fault{}, {promise} ({} deliveries)",
+        thousands(numbers.acked),
+        if faults == 1 { "" } else { "s" },
+        thousands(numbers.received)
+    )
+}
+
+fn fail(record: &Record<'_>) -> String {
+    let (verdict, numbers) = (record.verdict, &record.verdict.numbers);
+    let failed: Vec<_> = verdict.failed().map(|rule| rule.to_string()).collect();
+    let mut text = format!("the contract was broken ({})", failed.join(", "));
+    if numbers.acked_lost > 0 {
+        let _ = write!(
+            text,
+            "; {} of {} acknowledged messages did not reach everyone whom they were promised to",
+            thousands(numbers.acked_lost),
+            thousands(numbers.acked)
+        );
+    }
+    let from_log = verdict.rules.get(&chaos_checkers::Rule::R12).map_or(0, |result| result.count);
+    if from_log > 0 {
+        let _ = write!(text, "; {} acknowledged messages are no longer in the log", thousands(from_log));
+    }
+    text
+}

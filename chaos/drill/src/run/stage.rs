@@ -1,0 +1,273 @@
+//! Everything that is up during a run, and the waits that need no fault: boot, steady state, settling, canaries, drain,
+//! final read.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use chaos_cluster::{Cluster, Options, Server, slot_of_room};
+use chaos_faults::{HealList, Injected};
+use chaos_observe::{
+    At, Clock, Journal, Lag, Recorder, RunDir, SpanStore,
+    journal::{Phase, What},
+    spans::Receiver,
+};
+use chaos_workload::{Load, Node, Targets};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use super::{Ended, Settings, chat, metrics, rate::Rate, shards::shard_of_slot, watch::Watch};
+use crate::{
+    drill::{Delivery, Drill},
+    error::RunError,
+    live::Audience,
+    schedule::Schedule,
+};
+
+/// A message may be so late in a steady state.
+const STEADY_BOUND: Duration = Duration::from_millis(1_000);
+/// A system that is not steady by then never will be.
+const STEADY_WITHIN: Duration = Duration::from_secs(20);
+const DRAIN_WITHIN: Duration = Duration::from_secs(20);
+const READ_WITHIN: Duration = Duration::from_secs(15);
+const CANARIES_WITHIN: Duration = Duration::from_secs(10);
+const LIVE_EVERY: Duration = Duration::from_millis(500);
+
+/// A fault that is on.
+pub(crate) struct Open {
+    pub(crate) injected: Injected,
+    /// `None`: when all others are healed.
+    pub(crate) heal_at: Option<Instant>,
+}
+
+pub(crate) struct Stage<'r> {
+    pub(crate) drill: &'r Drill,
+    pub(crate) audience: &'r dyn Audience,
+    pub(crate) dir: RunDir,
+    pub(crate) clock: Clock,
+    pub(crate) journal: Journal,
+    pub(crate) recorder: Recorder,
+    pub(crate) spans: SpanStore,
+    pub(crate) receiver: Receiver,
+    pub(crate) lag: Lag,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) load: Load,
+    pub(crate) watch: Watch,
+    pub(crate) heal_list: HealList,
+    pub(crate) tasks: JoinSet<()>,
+    pub(crate) open: Vec<Open>,
+    pub(crate) schedule: Schedule,
+    /// What steps by the clock count from.
+    pub(crate) began: At,
+    pub(crate) busiest_room: Option<String>,
+    rate: Mutex<Rate>,
+}
+
+impl<'r> Stage<'r> {
+    /// Boots everything and lets the users gather.
+    pub(crate) async fn up(settings: &'r Settings, audience: &'r dyn Audience) -> Result<Stage<'r>, RunError> {
+        let drill = &settings.plan.drill;
+        let dir = RunDir::create(&settings.runs, &drill.name, Vec::new())?;
+        let plan = toml::to_string(&settings.plan).map_err(|error| RunError::record(&dir.plan(), error))?;
+        dir.write("plan.toml", &plan)?;
+        let clock = Clock::start();
+        let journal = Journal::create(&dir.journal(), clock).map_err(harness)?;
+        journal.phase(Phase::Boot, &drill.title);
+        audience.phase(Phase::Boot, Duration::from_secs(4));
+        let recorder = Recorder::create(&dir.history()).map_err(harness)?;
+        let spans = SpanStore::create(&dir.spans()).map_err(harness)?;
+        let receiver = Receiver::start(spans.clone(), settings.forward.as_deref()).await?;
+        let heal_list = HealList::create(dir.path())?;
+        let options = Options {
+            engine: settings.engine.clone(),
+            temp: settings.keep.then(|| dir.path().join("data")),
+            logs: Some(dir.logs()),
+            keep: settings.keep,
+            otlp: Some(receiver.endpoint().to_owned()),
+        };
+        let cluster = Cluster::start(chat::topology(settings), options).await.map_err(harness)?;
+        let cluster = Arc::new(cluster);
+        let lag = Lag::start();
+        let (watch, mut tasks) = (Watch::new(drill.cluster.redis.shards), JoinSet::new());
+        watch.start(Arc::clone(&cluster), clock, journal.clone(), &mut tasks);
+        metrics::start(metrics::nodes(&cluster), clock, &dir.metrics(), &mut tasks);
+        let targets = targets(&cluster, settings);
+        let load = drill.workload.start(targets, drill.seed, clock, recorder.clone(), spans.clone());
+        let load = load.await.map_err(harness)?;
+        let schedule = Schedule { began_unix_ns: clock.unix_ns(At::default()), ..Schedule::default() };
+        let (open, rate) = (Vec::new(), Mutex::new(Rate::new()));
+        Ok(Stage {
+            drill,
+            audience,
+            dir,
+            clock,
+            journal,
+            recorder,
+            spans,
+            receiver,
+            lag,
+            cluster,
+            load,
+            watch,
+            heal_list,
+            tasks,
+            open,
+            schedule,
+            began: At::default(),
+            busiest_room: None,
+            rate,
+        })
+    }
+
+    pub(crate) fn phase(&self, phase: Phase) {
+        self.journal.phase(phase, "");
+        self.audience.phase(phase, self.about(phase));
+    }
+
+    fn about(&self, phase: Phase) -> Duration {
+        let drill = self.drill;
+        match phase {
+            Phase::Steady => drill.steady.get() + Duration::from_secs(1),
+            Phase::Faults => crate::plan::faults_take(drill).get(),
+            Phase::Heal => drill.settle.get() + Duration::from_secs(1),
+            _ => Duration::from_secs(2),
+        }
+    }
+
+    /// A line for whoever watches, and for the journal.
+    pub(crate) fn note(&self, line: &str) {
+        self.journal.note(line);
+        let since = self.schedule.load_began.map(|began| self.clock.now().since(began));
+        self.audience.note(since, line);
+    }
+
+    /// Does `work` with the live line kept up to date.
+    pub(crate) async fn shown<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = sleep(LIVE_EVERY) => self.show(),
+            }
+        }
+    }
+
+    fn show(&self) {
+        let mut rate = self.rate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.audience.counters(&rate.counters(self.load.counts()));
+        let worst = self.lag.take_worst();
+        if worst > Duration::from_millis(20) {
+            self.journal.mark(What::Lag { worst_us: worst.as_micros() as u64 });
+        }
+    }
+
+    pub(crate) async fn steady(&mut self) -> Result<(), Ended> {
+        let hold = self.drill.steady.get();
+        let steady = self.shown(self.load.steady(hold, STEADY_BOUND, STEADY_WITHIN)).await;
+        steady.map_err(|not_yet| Ended::NeverSteady(not_yet.to_string()))?;
+        // Booting nine servers on the same machine says nothing about how late the harness is.
+        self.lag.reset();
+        self.schedule.load_began = self.load.began();
+        self.began = At(self.clock.now().0.saturating_sub(hold.as_micros() as u64));
+        self.place_rooms().await?;
+        self.store();
+        Ok(())
+    }
+
+    /// Which shard each room lies on, and which room counts as the busiest: the one with the most sends when it lies on
+    /// the busiest primary, else another there, so that both roles name the same node for the whole run.
+    async fn place_rooms(&mut self) -> Result<(), Ended> {
+        let mut rooms = BTreeMap::new();
+        for room in self.load.rooms() {
+            let shard = shard_of_slot(self.drill.cluster.redis.shards, slot_of_room(&room));
+            rooms.insert(room, shard);
+        }
+        self.schedule.rooms = rooms;
+        let busiest = self.cluster.busiest_primary().await.map_err(failed)?;
+        let mut candidates = vec![self.load.busiest_room()];
+        candidates.extend(self.load.rooms());
+        for room in candidates {
+            if self.cluster.primary_of_slot(slot_of_room(&room)).await.map_err(failed)? == busiest {
+                self.busiest_room = Some(room);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The load goes on, so that what recovers late is seen.
+    pub(crate) async fn settle(&self) {
+        self.shown(sleep(self.drill.settle.get())).await;
+    }
+
+    /// From every node into every room.
+    pub(crate) async fn canaries(&mut self) -> Result<(), Ended> {
+        let unreached = self.load.canaries(CANARIES_WITHIN).await.map_err(failed)?;
+        for pair in unreached {
+            let hole = format!("no canary could be sent from {} into {}", pair.node, pair.room);
+            self.hole(hole);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn drain(&mut self) {
+        self.load.pause_sends();
+        self.schedule.load_ended = Some(self.clock.now());
+        let drained = self.shown(self.load.drain(DRAIN_WITHIN)).await;
+        if let Err(not_yet) = drained {
+            self.hole(not_yet.to_string());
+        }
+        if self.drill.cluster.delivery == Delivery::Log {
+            let nodes = metrics::nodes(&self.cluster);
+            let pending = self.shown(metrics::nothing_pending(&nodes, self.clock, DRAIN_WITHIN)).await;
+            if let Err(why) = pending {
+                self.hole(why);
+            }
+        }
+        self.store();
+    }
+
+    pub(crate) async fn final_read(&mut self) {
+        for unread in self.shown(self.load.final_read(READ_WITHIN)).await {
+            self.hole(unread.to_string());
+        }
+    }
+
+    /// Something that keeps the record from being complete; the checkers see it in what is missing there.
+    fn hole(&mut self, what: String) {
+        self.note(&what);
+        self.schedule.incomplete.push(what);
+    }
+
+    pub(crate) fn store(&self) {
+        let stored = toml::to_string(&self.schedule).map(|text| self.dir.write("schedule.toml", &text));
+        if !matches!(stored, Ok(Ok(_))) {
+            self.journal.note("schedule.toml could not be written");
+        }
+    }
+}
+
+fn targets(cluster: &Cluster, settings: &Settings) -> Targets {
+    let nodes = (1..=settings.plan.drill.cluster.chat_nodes).map(Server::Chat);
+    let nodes = nodes.map(|server| Node { name: server.to_string(), url: format!("ws://{}", cluster.address(server)) });
+    let mut targets = Targets::new(nodes.collect());
+    targets.offsets = settings.plan.drill.cluster.delivery == Delivery::Log;
+    #[cfg(debug_assertions)]
+    {
+        targets.drop_received = settings.planted.drop_received;
+    }
+    targets
+}
+
+pub(crate) fn harness(error: impl std::fmt::Display) -> RunError {
+    RunError::Harness(error.to_string())
+}
+
+pub(crate) fn failed(error: impl std::fmt::Display) -> Ended {
+    Ended::Failed(error.to_string())
+}
