@@ -20,9 +20,10 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
             Err(mistakes) => return terminal::refuse(&mistakes, Exit::Harness),
         }
     }
-    match arguments.json {
-        true => terminal::out(&Value::Array(drills.iter().map(as_json).collect()).to_string()),
-        false => terminal::out(&for_people(&drills)),
+    if arguments.json {
+        terminal::out(&Value::Array(drills.iter().map(as_json).collect()).to_string());
+    } else {
+        terminal::out(&for_people(&drills));
     }
     Exit::Pass
 }
@@ -33,9 +34,9 @@ fn as_json(drill: &Drill) -> Value {
 
 fn for_people(drills: &[Drill]) -> String {
     let width = drills.iter().map(|drill| drill.name.len()).max().unwrap_or(0);
-    let line = |drill: &&Drill| match drill.must_fail() {
-        false => format!("  {:width$}  {}", drill.name, drill.title),
-        true => format!("  {:width$}  {} (by {})", drill.name, drill.title, names(drill)),
+    let line = |drill: &&Drill| {
+        let by = if drill.must_fail() { format!(" (by {})", names(drill)) } else { String::new() };
+        format!("  {:width$}  {}{by}", drill.name, drill.title)
     };
     let part = |must_fail: bool| {
         let lines: Vec<_> = drills.iter().filter(|drill| drill.must_fail() == must_fail).collect();

@@ -27,9 +27,10 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
     };
     let expectation = arguments.expect.clone().unwrap_or_default();
     let (exit, sentence) = expectation.settle(&judged.plan.drill, &judged.verdict);
-    match arguments.json {
-        true => terminal::out(&serde_json::to_string(&judged.verdict).expect("a verdict is JSON")),
-        false => terminal::out(&judged.report),
+    if arguments.json {
+        terminal::out(&serde_json::to_string(&judged.verdict).expect("a verdict is JSON"));
+    } else {
+        terminal::out(&judged.report);
     }
     if let Some(sentence) = sentence {
         terminal::remark(&sentence);

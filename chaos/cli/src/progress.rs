@@ -14,27 +14,24 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// The audience that fits where stderr goes.
 pub(crate) fn audience(name: &str, about: Duration) -> Box<dyn Audience> {
-    match terminal::is_watched() {
-        true => Box::new(Bar::new(name, about)),
-        false => Box::new(Heartbeat::new(name)),
-    }
+    if terminal::is_watched() { Box::new(Watched::new(name, about)) } else { Box::new(Heartbeat::new(name)) }
 }
 
 /// A bar over the estimated time, with the phase and live counts behind it.
-struct Bar {
+struct Watched {
     bar: ProgressBar,
     began: Instant,
     phase: Mutex<Phase>,
 }
 
-impl Bar {
-    fn new(name: &str, about: Duration) -> Bar {
+impl Watched {
+    fn new(name: &str, about: Duration) -> Watched {
         let bar = ProgressBar::new(about.as_millis() as u64);
         let style = ProgressStyle::with_template("{spinner} {prefix} [{bar:24}] {elapsed} {wide_msg}");
         bar.set_style(style.expect("a valid template").progress_chars("━╸─"));
         bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        Bar { bar, began: Instant::now(), phase: Mutex::new(Phase::Boot) }
+        Watched { bar, began: Instant::now(), phase: Mutex::new(Phase::Boot) }
     }
 
     fn forward(&self) {
@@ -43,7 +40,7 @@ impl Bar {
     }
 }
 
-impl Audience for Bar {
+impl Audience for Watched {
     fn phase(&self, phase: Phase, _: Duration) {
         *self.phase.lock().expect("no panic while held") = phase;
         self.bar.set_message(words(phase));
@@ -61,7 +58,7 @@ impl Audience for Bar {
     }
 }
 
-impl Drop for Bar {
+impl Drop for Watched {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

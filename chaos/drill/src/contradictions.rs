@@ -24,10 +24,10 @@ const LIVENESS: Span = Span::millis(800);
 const RATE_LIMIT: f64 = 10.0;
 
 /// A contradiction: the setting it is told at, and the sentence.
-type Found = Option<(String, String)>;
+type Contradiction = (String, String);
 
 pub(crate) fn of(drill: &Drill, places: &Places) -> Vec<Mistake> {
-    let whole: [fn(&Drill) -> Found; 9] = [
+    let whole: [fn(&Drill) -> Option<Contradiction>; 9] = [
         user_faster_than_acks,
         too_few_in_flight,
         durability_without_delay,
@@ -39,11 +39,11 @@ pub(crate) fn of(drill: &Drill, places: &Places) -> Vec<Mistake> {
         promises_what_fails,
     ];
     let mut found: Vec<_> = whole.iter().filter_map(|check| check(drill)).collect();
-    for (at, step) in drill.steps.iter().enumerate() {
+    for (nth, step) in drill.steps.iter().enumerate() {
         let checks: [fn(&Drill, &Step) -> Option<String>; 4] =
             [before_steady, unsupported, no_such_target, no_majority_left];
         found.extend(
-            checks.iter().filter_map(|check| check(drill, step)).map(|text| (format!("step.{at}.inject"), text)),
+            checks.iter().filter_map(|check| check(drill, step)).map(|text| (format!("step.{nth}.inject"), text)),
         );
     }
     found.extend(majority_at_once(drill));
@@ -66,99 +66,102 @@ fn nearest_place(places: &Places, path: &str) -> Option<crate::mistake::Place> {
     }
 }
 
-fn found(path: &str, message: String) -> Found {
-    Some((path.to_owned(), message))
+fn at(path: &str, message: String) -> Contradiction {
+    (path.to_owned(), message)
 }
 
 /// A writer fences serially, so with a delay d an ack takes 1 to 2 d, and a user has one message in flight.
-fn user_faster_than_acks(drill: &Drill) -> Found {
+fn user_faster_than_acks(drill: &Drill) -> Option<Contradiction> {
     let delay = drill.cluster.redis.replication_delay.as_secs();
     let (rate, most) = (drill.workload.rate_per_membership(), 0.6 / (1.5 * delay));
     if delay == 0.0 || rate <= most {
         return None;
     }
-    found(
+    Some(at(
         "workload.fan_out.sends_per_second",
         format!(
             "{rate:.2} sends a second of each user are more than the {most:.2} = 0.6 / (1.5 × {}) that a user with one \
              message in flight can get acked behind that replication delay; queues would grow",
             drill.cluster.redis.replication_delay
         ),
-    )
+    ))
 }
 
-fn too_few_in_flight(drill: &Drill) -> Found {
+fn too_few_in_flight(drill: &Drill) -> Option<Contradiction> {
     let delayed = drill.cluster.redis.replication_delay > Span::default();
     let expected = drill.in_flight();
     if !(delayed && promises(drill, Rule::R12) && expected < LEAST_IN_FLIGHT) {
         return None;
     }
-    found(
+    Some(at(
         "cluster.redis.replication_delay",
         format!(
             "only {expected:.1} messages are expected in flight when the primary dies ({} sends/s ÷ {} shards × {}); a \
              drill about durability needs at least {LEAST_IN_FLIGHT}",
             drill.workload.sends_per_second, drill.cluster.redis.shards, drill.cluster.redis.replication_delay
         ),
-    )
+    ))
 }
 
 /// On one machine, without delay, a killed primary loses nothing even without WAIT: the kernel still sends what the
 /// dead process wrote.
-fn durability_without_delay(drill: &Drill) -> Found {
+fn durability_without_delay(drill: &Drill) -> Option<Contradiction> {
     let kills = drill.steps.iter().any(|step| step.inject.kills_primary());
     let delayed = drill.cluster.redis.replication_delay > Span::default();
     let shows = drill.cluster.delivery == Delivery::Log && promises(drill, Rule::R12) && !drill.must_fail();
     if !kills || delayed || !shows {
         return None;
     }
-    found(
+    Some(at(
         "cluster.redis.replication_delay",
         "a killed primary loses nothing on one machine unless its replication link is delayed, so R12 would prove \
          nothing; set it (200ms)"
             .to_owned(),
-    )
+    ))
 }
 
-fn delay_outlasts_the_wait(drill: &Drill) -> Found {
+fn delay_outlasts_the_wait(drill: &Drill) -> Option<Contradiction> {
     let delay = drill.cluster.redis.replication_delay;
     let fenced = drill.cluster.delivery == Delivery::Log && drill.cluster.fence == Fence::Full;
     if !fenced || delay.as_secs() * 2.0 < WAIT.as_secs() {
         return None;
     }
     let path = "cluster.redis.replication_delay";
-    found(path, format!("behind {delay} most fences outlast the {WAIT} that a node gives one WAIT; stay under 250ms"))
+    Some(at(
+        path,
+        format!("behind {delay} most fences outlast the {WAIT} that a node gives one WAIT; stay under 250ms"),
+    ))
 }
 
 /// A connection must be given up before Redis decides, or a node learns of a failover last.
-fn timeout_under_liveness(drill: &Drill) -> Found {
+fn timeout_under_liveness(drill: &Drill) -> Option<Contradiction> {
     let timeout = drill.cluster.redis.node_timeout;
     let path = "cluster.redis.node_timeout";
     let message = || format!("{timeout} is not longer than the {LIVENESS} after which a node gives up a connection");
-    (timeout <= LIVENESS).then(|| (path.to_owned(), message()))
+    (timeout <= LIVENESS).then(|| at(path, message()))
 }
 
-fn user_over_the_rate_limit(drill: &Drill) -> Found {
+fn user_over_the_rate_limit(drill: &Drill) -> Option<Contradiction> {
     let rate = drill.workload.rate_per_membership();
     let path = "workload.fan_out.sends_per_second";
     let message =
         || format!("{rate:.1} sends a second of each user exceed the {RATE_LIMIT} that a node takes of a socket");
-    (rate > RATE_LIMIT).then(|| (path.to_owned(), message()))
+    (rate > RATE_LIMIT).then(|| at(path, message()))
 }
 
 /// The final read joins with the run's first offset, which must still be held then.
-fn window_too_short(drill: &Drill) -> Found {
+fn window_too_short(drill: &Drill) -> Option<Contradiction> {
     let (window, longest) = (drill.cluster.history_window, drill.longest);
     let message =
         || format!("{window} is under twice the longest duration ({longest}): the final read would prove nothing");
-    (window.get() < longest.get() * 2).then(|| ("cluster.history_window".to_owned(), message()))
+    (window.get() < longest.get() * 2).then(|| at("cluster.history_window", message()))
 }
 
-fn longer_than_allowed(drill: &Drill) -> Found {
+fn longer_than_allowed(drill: &Drill) -> Option<Contradiction> {
     let estimate = estimate(drill);
     let longest = drill.longest;
     let message = || format!("{longest} is too short: by its steps the drill takes about {estimate}");
-    (estimate > longest).then(|| ("longest".to_owned(), message()))
+    (estimate > longest).then(|| at("longest", message()))
 }
 
 /// What the workload itself finds wrong; each begins with the setting's path.
@@ -171,10 +174,10 @@ fn workload(drill: &Drill) -> Vec<(String, String)> {
     mistakes.into_iter().map(split).collect()
 }
 
-fn promises_what_fails(drill: &Drill) -> Found {
+fn promises_what_fails(drill: &Drill) -> Option<Contradiction> {
     let outside = |rule: &&Rule| drill.expect.contract == Contract::AtMostOnce && **rule == Rule::R12;
     let rule = drill.expect.exercises.iter().chain(&drill.expect.fails).find(outside)?;
-    found("expect.contract", format!("`at_most_once` promises no durability, so {rule} is outside it"))
+    Some(at("expect.contract", format!("`at_most_once` promises no durability, so {rule} is outside it")))
 }
 
 fn promises(drill: &Drill, rule: Rule) -> bool {
@@ -208,7 +211,7 @@ fn no_majority_left(drill: &Drill, step: &Step) -> Option<String> {
 }
 
 /// Two steps whose windows overlap by the clock, each of them harmless.
-fn majority_at_once(drill: &Drill) -> Found {
+fn majority_at_once(drill: &Drill) -> Option<Contradiction> {
     let shards = usize::from(drill.cluster.redis.shards);
     let window = |step: &Step| match step.when {
         When::At(at) => Some((at.get(), at.get() + step.heal_after.get(), step.inject.primaries_down())),
@@ -219,9 +222,9 @@ fn majority_at_once(drill: &Drill) -> Found {
         let open = windows.iter().filter(|(from, to, _)| from <= start && start < to);
         let down: usize = open.clone().map(|(_, _, down)| down).sum();
         if open.count() > 1 && (shards.saturating_sub(down)) * 2 <= shards {
-            let at = Span::from(*start);
-            let text = format!("at {at} overlapping faults take {down} of {shards} primaries: no majority is left");
-            return found("step", text);
+            let when = Span::from(*start);
+            let text = format!("at {when} overlapping faults take {down} of {shards} primaries: no majority is left");
+            return Some(at("step", text));
         }
     }
     None

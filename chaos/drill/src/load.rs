@@ -61,9 +61,10 @@ pub fn load(name_or_path: &str, overrides: &Overrides) -> Result<Drill, Mistakes
 
 fn no_such_drill(name: &str, error: &std::io::Error) -> Mistakes {
     let is_path = name.contains('/') || Path::new(name).extension().is_some_and(|extension| extension == "toml");
-    let message = match is_path {
-        true => format!("cannot read the drill file: {error}"),
-        false => "no shipped drill has this name, and no file either (`chaos drills` lists them)".to_owned(),
+    let message = if is_path {
+        format!("cannot read the drill file: {error}")
+    } else {
+        "no shipped drill has this name, and no file either (`chaos drills` lists them)".to_owned()
     };
     let nearest = if is_path { None } else { shipped::nearest(name) };
     Mistakes::new(name, vec![Mistake { place: None, message, nearest }])
@@ -158,7 +159,7 @@ fn workload(top: &mut Table<'_>) -> Option<FanOut> {
     let rooms_per_user = whole_or(&mut table, "rooms_per_user", 1..=50, usual.rooms_per_user);
     let spacing = table.choice("spacing", SPACINGS).unwrap_or_default();
     let content = content(table.table("content"), usual.content);
-    let churn = churn(table.table("churn"), usual.churn);
+    let churn = churn(table.table("churn"), &usual.churn);
     let sampling = sampling(table.table("sampling"), usual.sampling);
     table.done();
     workload.done();
@@ -177,7 +178,7 @@ fn content(mut table: Table<'_>, usual: ContentSize) -> ContentSize {
     ContentSize { least, most }
 }
 
-fn churn(mut table: Table<'_>, usual: Churn) -> Churn {
+fn churn(mut table: Table<'_>, usual: &Churn) -> Churn {
     let churn = Churn {
         leavers_per_room: whole_or(&mut table, "leavers_per_room", 0..=10_000, usual.leavers_per_room),
         leave_every: table.span("leave_every").map_or(usual.leave_every, Span::get),

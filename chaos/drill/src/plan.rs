@@ -222,13 +222,8 @@ impl Plan {
             );
         }
         for step in &drill.steps {
-            let _ = writeln!(
-                text,
-                "  {:13} {}; heal after {}",
-                step.when,
-                format!("{} {}", step.inject.kind(), step.inject.target()),
-                step.heal_after
-            );
+            let (kind, target) = (step.inject.kind(), step.inject.target());
+            let _ = writeln!(text, "  {:13} {kind} {target}; heal after {}", step.when, step.heal_after);
         }
         text
     }

@@ -141,7 +141,7 @@ impl<'t> Table<'t> {
         let list = self.value(key, |value| {
             let array = value.as_array().ok_or_else(|| Wrong::kind(value, "a list of texts"))?;
             let mut list = Vec::new();
-            for item in array.iter() {
+            for item in array {
                 let text = item.get_ref().as_str().ok_or_else(|| Wrong::kind(item.get_ref(), "a text"));
                 match text.and_then(&read) {
                     Ok(item) => list.push(item),

@@ -12,6 +12,8 @@ mod rules;
 mod sentence;
 mod strip;
 mod table;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 use std::{fmt::Write as _, path::Path};

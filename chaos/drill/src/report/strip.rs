@@ -1,6 +1,6 @@
 //! One line of time: rates as a sparkline, roles as letters, faults as bars. Each cell is the same slice of the run.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// How many cells a strip has at most; with a label in front it then fits into 100 columns.
@@ -46,7 +46,7 @@ impl Axis {
         for cell in (0..self.cells).step_by(8) {
             let seconds = (self.cell * cell as u32).as_secs_f64();
             let tick = format!("|{seconds:.1}").trim_end_matches(".0").to_owned();
-            ruler.push_str(&format!("{tick:<8}"));
+            let _ = write!(ruler, "{tick:<8}");
         }
         ruler.chars().take(self.cells.max(8)).collect::<String>().trim_end().to_owned()
     }

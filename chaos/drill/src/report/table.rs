@@ -29,10 +29,8 @@ fn line(row: &[String], widths: &[usize], indent: &str) -> String {
     for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
         let pad = " ".repeat(width - cell.chars().count());
         let number = cell.starts_with(|c: char| c.is_ascii_digit());
-        match number && at + 1 < row.len() {
-            true => line.push_str(&format!("{pad}{cell}  ")),
-            false => line.push_str(&format!("{cell}{pad}  ")),
-        }
+        let (before, after) = if number && at + 1 < row.len() { (pad.as_str(), "") } else { ("", pad.as_str()) };
+        line.extend([before, cell, after, "  "]);
     }
     format!("{}\n", line.trim_end())
 }

@@ -29,7 +29,7 @@ pub(crate) fn timeline(schedule: &Schedule, history: &History) -> String {
     let receipts = history.lanes.iter().flat_map(|lane| &lane.receipts.at);
     lines.push(rate("deliveries", axis, receipts.map(|at| since(*at))));
     let cell = axis.cell().as_millis();
-    format!("Timeline, {cell} ms a cell; shards show who is primary (R3 is redis-3, · nobody)\n{}", lines.concat())
+    format!("Timeline, {cell} ms a cell; a shard shows its primary (3 is redis-3, · nobody)\n{}", lines.concat())
 }
 
 fn label(name: &str, strip: &str) -> String {

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// A message may be so late in a steady state.
-const STEADY_BOUND: Duration = Duration::from_millis(1_000);
+const STEADY_BOUND: Duration = Duration::from_secs(1);
 /// A system that is not steady by then never will be.
 const STEADY_WITHIN: Duration = Duration::from_secs(20);
 const DRAIN_WITHIN: Duration = Duration::from_secs(20);

@@ -34,9 +34,10 @@ pub(crate) fn missing(history: &History, spans: &SpanStore, sampling: Sampling, 
             continue;
         }
         let node = connections.get(&message.sender).and_then(|ups| node_at(history, ups, ack.at));
-        match node.is_some_and(|node| killed(faults, node, ack.at)) {
-            true => result.excused += 1,
-            false => result.missing += 1,
+        if node.is_some_and(|node| killed(faults, node, ack.at)) {
+            result.excused += 1;
+        } else {
+            result.missing += 1;
         }
     }
     result
