@@ -63,6 +63,12 @@ macro_rules! faults {
         #[serde(rename_all = "snake_case")]
         pub enum Inject { $($name($name)),+ }
 
+        $(impl From<$name> for Inject {
+            fn from(fault: $name) -> Inject {
+                Inject::$name(fault)
+            }
+        })+
+
         /// Every fault there is.
         pub const CATALOGUE: &[Entry] =
             &[$(Entry { kind: $name::KIND, summary: $name::SUMMARY, example: $name::EXAMPLE }),+];

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use chaos_checkers::{Outcome, Rule, State};
 use chaos_observe::Op;
 use chaos_workload::{Churn, FanOut};
 
@@ -29,6 +30,8 @@ async fn who_leaves_comes_back_by_turns_with_and_without_an_offset() {
     let leavers: BTreeSet<_> =
         left.records.iter().filter(|record| matches!(record.op, Op::Leave { .. })).map(|record| &record.user).collect();
     assert_eq!(leavers.len(), 4, "one of each room");
+    assert_eq!(left.verdict.outcome, Outcome::Pass, "{:?}", left.verdict.reasons);
+    assert!([Rule::R9, Rule::R10].iter().all(|rule| left.rules(&State::Pass).contains(rule)), "both are exercised");
     for leaver in leavers {
         let of_it: Vec<_> = left.records.iter().filter(|record| record.user == *leaver).collect();
         let resumed: Vec<bool> = of_it
@@ -56,6 +59,7 @@ async fn who_cuts_its_connection_resumes_and_misses_nothing() {
     let cutters: BTreeSet<_> =
         left.records.iter().filter(|record| cut(&record.op)).map(|record| &record.user).collect();
     assert_eq!(cutters.len(), 4, "one of each room");
+    assert_eq!(left.verdict.outcome, Outcome::Pass, "{:?}", left.verdict.reasons);
     for cutter in cutters {
         let heard: BTreeSet<_> = left
             .records

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chaos_checkers::{Outcome, Rule, State};
 use chaos_observe::Op;
 
 use crate::{
@@ -22,6 +23,7 @@ async fn everyone_hears_everything_and_all_of_it_is_written_down() {
     assert_eq!(left.count(|op| matches!(op, Op::Recv { .. })), counts.received);
     assert_eq!(left.count(|op| matches!(op, Op::JoinOk { recovered: true, .. })), 24);
     assert_eq!(left.count(|op| matches!(op, Op::Down { .. })), 0, "a goodbye at the end is no end of what is owed");
+    assert_eq!(left.verdict.outcome, Outcome::Pass, "{:?}", left.verdict.reasons);
     assert_eq!((left.summary.acks.count, left.summary.acks.censored), (counts.due, 0));
     assert_eq!((left.summary.deliveries.count, left.summary.deliveries.censored), (counts.owed, 0));
 }
@@ -95,4 +97,5 @@ async fn after_the_heal_every_node_has_its_word_in_every_room() {
     assert_eq!(canaries.len(), 12);
     let counts = left.summary.counts;
     assert_eq!(counts.missing(), 0, "a canary is owed to everyone who stays: {counts:?}");
+    assert!(left.rules(&State::Pass).contains(&Rule::R13), "{:?}", left.verdict);
 }

@@ -2,7 +2,8 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use chaos_observe::{Clock, Op, Record, Recorder, Span, SpanStore};
+use chaos_checkers::{Contract, Question, Rule, State, Verdict, judge};
+use chaos_observe::{Clock, History, Op, Record, Recorder, Span, SpanStore};
 use chaos_workload::{ContentSize, FanOut, Load, Summary};
 use tempfile::TempDir;
 
@@ -34,6 +35,8 @@ pub(crate) struct Left {
     pub(crate) summary: Summary,
     pub(crate) records: Vec<Record>,
     pub(crate) spans: Vec<Arc<Span>>,
+    /// What the checkers say of the history, held to the contract.
+    pub(crate) verdict: Verdict,
 }
 
 impl Run {
@@ -63,13 +66,21 @@ impl Run {
     pub(crate) async fn leave(self) -> Left {
         let summary = self.load.finish().await;
         self.recorder.finish().unwrap();
-        let text = fs::read_to_string(self.directory.path().join("history.jsonl")).unwrap();
+        let path = self.directory.path().join("history.jsonl");
+        let verdict = judge(&History::load(&path).unwrap(), &Question::of(Contract::AckedIsDurable));
+        let text = fs::read_to_string(path).unwrap();
         let records = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        Left { nodes: self.nodes, summary, records, spans: self.spans.all() }
+        Left { nodes: self.nodes, summary, records, spans: self.spans.all(), verdict }
     }
 }
 
 impl Left {
+    /// The rules whose state is this.
+    pub(crate) fn rules(&self, state: &State) -> Vec<Rule> {
+        let of = self.verdict.rules.iter().filter(|(_, result)| result.state == *state);
+        of.map(|(rule, _)| *rule).collect()
+    }
+
     pub(crate) fn count(&self, of: impl Fn(&Op) -> bool) -> u64 {
         self.records.iter().filter(|record| of(&record.op)).count() as u64
     }

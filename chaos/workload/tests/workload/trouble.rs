@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::atomic::Ordering::Relaxed, time::Duration};
 
+use chaos_checkers::{Rule, State};
 use chaos_observe::{Clock, Op, Recorder, SpanStore};
 use chaos_workload::{FanOut, LoadError};
 
@@ -57,6 +58,7 @@ async fn a_deaf_room_is_behind_and_what_it_lacks_is_missing() {
     assert_eq!(run.load.final_read(DEADLINE).await, [], "the log has what members lack");
     let left = run.leave().await;
     assert!(left.summary.counts.missing() >= 20 * 6);
+    assert_eq!(left.rules(&State::Fail), [Rule::R1]);
     assert!(left.summary.deliveries.censored >= 20 * 6);
 }
 
@@ -87,8 +89,8 @@ async fn a_planted_drop_in_the_client_is_a_missing_delivery_and_no_record() {
     let run = Run::start(&small(), nodes).await;
     eventually("enough for everyone to have lost one", || run.load.counts().acked >= 60).await;
     run.load.pause_sends();
-    run.load.drain(DEADLINE).await.unwrap();
-    let left = run.leave().await;
+    let left = run.end().await;
+    assert_eq!(left.rules(&State::Fail), [Rule::R1, Rule::R8], "lost, and skipped by those who got the next");
     assert_eq!(left.summary.counts.missing(), 24, "{:?}", left.summary.counts);
     assert_eq!(left.count(|op| matches!(op, Op::Recv { .. })), left.summary.counts.owed - 24);
 }
