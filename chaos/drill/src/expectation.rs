@@ -81,3 +81,50 @@ impl fmt::Display for Names<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chaos_checkers::{Numbers, RuleResult, State};
+
+    use super::*;
+    use crate::{Overrides, load};
+
+    fn verdict(outcome: Outcome, failed: &[Rule]) -> Verdict {
+        let result = |state| RuleResult { state, count: 0, examined: 1, examples: Vec::new() };
+        let state = |rule: &Rule| if failed.contains(rule) { State::Fail } else { State::Pass };
+        let rules: BTreeMap<_, _> = Rule::ALL.iter().map(|rule| (*rule, result(state(rule)))).collect();
+        Verdict { outcome, rules, reasons: Vec::new(), numbers: Numbers::default() }
+    }
+
+    fn exit(expected: &str, outcome: Outcome, failed: &[Rule]) -> Exit {
+        let drill = load("no-fence", &Overrides::default()).expect("a sound drill");
+        let expectation = if expected.is_empty() { Expectation::None } else { expected.parse().expect(expected) };
+        expectation.settle(&drill, &verdict(outcome, failed)).0
+    }
+
+    #[test]
+    fn without_an_expectation_the_exit_code_is_the_verdict() {
+        assert_eq!(exit("", Outcome::Pass, &[]), Exit::Pass);
+        assert_eq!(exit("", Outcome::Fail, &[Rule::R12]), Exit::Fail);
+        assert_eq!(exit("", Outcome::Unknown, &[]), Exit::Unknown);
+    }
+
+    #[test]
+    fn a_drill_that_must_fail_succeeds_when_that_rule_failed_whatever_else_did() {
+        assert_eq!(exit("fail:R12", Outcome::Fail, &[Rule::R1, Rule::R12]), Exit::Pass);
+        assert_eq!(exit("fail:R1,R12", Outcome::Fail, &[Rule::R12]), Exit::Fail);
+        assert_eq!(exit("fail:R12", Outcome::Pass, &[]), Exit::Fail);
+        assert_eq!(exit("fail:R12", Outcome::Unknown, &[]), Exit::Unknown);
+        assert_eq!(exit("declared", Outcome::Fail, &[Rule::R12]), Exit::Pass);
+        assert_eq!(exit("declared", Outcome::Fail, &[Rule::R1]), Exit::Fail);
+    }
+
+    #[test]
+    fn what_is_no_expectation_is_refused_by_name() {
+        for text in ["fail", "fail:", "fail:R99", "pass:R1", "R12"] {
+            assert!(text.parse::<Expectation>().expect_err(text).to_string().contains(text));
+        }
+    }
+}

@@ -16,6 +16,8 @@ mod shards;
 mod stage;
 mod telemetry;
 mod watch;
+#[cfg(test)]
+mod watch_tests;
 
 use std::{path::PathBuf, time::Instant};
 
@@ -105,8 +107,8 @@ async fn perform(stage: &mut Stage<'_>) -> Result<(), Ended> {
     stage.delay_replication().await?;
     stage.faults().await?;
     stage.phase(Phase::Heal);
-    stage.settle().await;
     stage.canaries().await?;
+    stage.settle().await;
     stage.phase(Phase::Drain);
     stage.drain().await;
     stage.phase(Phase::FinalRead);

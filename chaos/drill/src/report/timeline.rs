@@ -56,14 +56,17 @@ fn roles(schedule: &Schedule, axis: Axis, from: At) -> Vec<String> {
         .collect()
 }
 
-/// When the primary of `shard` became somebody else, as letters.
+/// When the primary of `shard` became somebody else, as letters. A primary with an older epoch is one that was replaced
+/// and does not know it yet.
 fn primaries(schedule: &Schedule, shard: u32, from: At) -> Vec<(Duration, char)> {
     let mut primary: Option<&str> = None;
+    let mut epoch = 0;
     let mut changes = Vec::new();
     for seen in schedule.roles.iter().filter(|seen| seen.shard == Some(shard)) {
         let is_primary = primary == Some(seen.server.as_str());
         match seen.role.as_str() {
-            "primary" => primary = Some(&seen.server),
+            "primary" if seen.epoch >= epoch => (primary, epoch) = (Some(seen.server.as_str()), seen.epoch),
+            "primary" => continue,
             _ if is_primary => primary = None,
             _ => continue,
         }

@@ -205,7 +205,7 @@ impl<'r> Stage<'r> {
         self.shown(sleep(self.drill.settle.get())).await;
     }
 
-    /// From every node into every room.
+    /// From every node into every room, as soon as all is healed: how fast it converges has a budget.
     pub(crate) async fn canaries(&mut self) -> Result<(), Ended> {
         let unreached = self.load.canaries(CANARIES_WITHIN).await.map_err(failed)?;
         for pair in unreached {

@@ -107,7 +107,7 @@ impl Watch {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(&self, at: At, view: &View, journal: &Journal) {
+    pub(crate) fn look(&self, at: At, view: &View, journal: &Journal) {
         let mut seen = self.seen();
         let answers = view.nodes.values().filter_map(answered);
         let epoch = answers.map(|node| node.current_epoch).max().unwrap_or(0);
