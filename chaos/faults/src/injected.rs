@@ -14,6 +14,7 @@ pub struct Injected {
     pub target: String,
     pub aim: Aim,
     pub on: At,
+    /// When all of it was undone.
     pub off: Option<At>,
     /// What was seen so far, each sign once.
     pub evidence: Vec<Evidence>,
@@ -74,8 +75,8 @@ impl Injected {
         required
     }
 
-    /// Undoes everything, as far as it can; the first thing that could not be undone is the error, and the heal list
-    /// keeps the fault then. May be called again, and when nothing is left to do.
+    /// Undoes everything, as far as it can. The first thing that could not be undone is the error; the fault is then not
+    /// off, and stays in the heal list. May be called again, and when nothing is left to do.
     pub async fn heal(&mut self, scene: &Scene<'_>) -> Result<(), FaultError> {
         let mut failed = None;
         for step in &self.steps {
@@ -83,10 +84,10 @@ impl Injected {
                 failed.get_or_insert(error);
             }
         }
-        self.off.get_or_insert(scene.clock.now());
-        match failed {
-            Some(error) => Err(error),
-            None => scene.heal_list.healed(&self.id).map_err(FaultError::HealList),
+        if let Some(error) = failed {
+            return Err(error);
         }
+        self.off.get_or_insert(scene.clock.now());
+        scene.heal_list.healed(&self.id).map_err(FaultError::HealList)
     }
 }
