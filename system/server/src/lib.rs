@@ -8,6 +8,7 @@ mod auth;
 mod backend;
 mod chat;
 pub mod config;
+mod edge;
 mod engine;
 mod http;
 mod log;

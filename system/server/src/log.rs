@@ -1,133 +1,165 @@
-//! Temporary: the contract in memory until `system-delivery` has its own.
+//! The log behind the sessions: `system-delivery`, durable on a Redis Cluster or in memory.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::pin::Pin;
+use std::sync::Arc;
 
-use socketioxide::adapter::LocalAdapter;
-use system_protocol::{ChatMessage, Joined, Left, MessageId, Offset, Refusal, Room, Sent, UserId};
+use serde::Serialize;
+use socketioxide::adapter::{Adapter, LocalAdapter};
+use system_delivery::{
+    CloseReason, Closed, Config, ConfigError, Credentials, Delivery, Entry, Log, Memory, Probe, RedisAddress, Session,
+    ShardState, ShardStatus, Submission,
+};
+use system_protocol::{Joined, Left, MessageId, Offset, Refusal, Room, TraceParent, UserId};
 
-use crate::backend::{Backend, Message, Outcome, Status};
-use crate::config::{RedisSettings, Settings};
+use crate::backend::{Backend, Message, Outcome, Shard, Status};
+use crate::config::{Fence, RedisSettings, Settings};
+use crate::edge::{TcpEdge, unix_ms};
 use crate::socket::Outbox;
 
-type Out = Arc<Outbox<LocalAdapter>>;
+/// Either of the two.
+pub(crate) struct Logged<D>(D);
 
-#[derive(Default)]
-struct State {
-    rooms: BTreeMap<Room, RoomState>,
-    next: u64,
+pub(crate) fn memory(settings: &Settings, probe: Arc<dyn Probe>) -> Logged<Memory> {
+    let config = Config { history_window: settings.history_window, page: page(settings), ..Config::new(Vec::new()) };
+    Logged(Memory::start(config, unix_ms, probe))
 }
 
-#[derive(Default)]
-struct RoomState {
-    entries: Vec<ChatMessage>,
-    seen: HashMap<(UserId, MessageId), (Offset, u64)>,
-    members: BTreeMap<u64, Out>,
-    head: Option<Offset>,
+/// Within a tokio runtime. It looks for its Redis by itself, for as long as that takes.
+pub(crate) fn durable(
+    settings: &Settings,
+    redis: RedisSettings,
+    probe: Arc<dyn Probe>,
+) -> Result<Logged<Log<TcpEdge>>, ConfigError> {
+    let tls = redis.tls.is_some();
+    let address = |(host, port): &(String, u16)| RedisAddress { tls, ..RedisAddress::new(host, *port) };
+    let config = Config {
+        credentials: Credentials { username: redis.username, password: redis.password },
+        fence: match redis.fence {
+            Fence::Full => system_delivery::Fence::Full,
+            Fence::None => system_delivery::Fence::None,
+        },
+        history_window: settings.history_window,
+        page: page(settings),
+        #[cfg(debug_assertions)]
+        broken: redis.broken.unwrap_or_default(),
+        ..Config::new(redis.nodes.iter().map(address).collect())
+    };
+    Log::start(TcpEdge::new(redis.tls), config, probe).map(Logged)
 }
 
-pub(crate) struct Stub(Arc<Mutex<State>>);
-
-pub(crate) fn memory(_: &Settings) -> Stub {
-    Stub(Arc::default())
+/// Replay pauses between pages only, when half of the queue is in use: a page must fit the other half with room to
+/// spare for what is live.
+fn page(settings: &Settings) -> usize {
+    const LARGEST: usize = 500;
+    LARGEST.min(settings.send_queue / 4)
 }
 
-pub(crate) fn durable(_: &Settings, _: RedisSettings) -> Stub {
-    Stub(Arc::default())
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
-}
-
-fn next(state: &mut State) -> Offset {
-    state.next += 1;
-    Offset::new(now(), state.next).unwrap()
-}
-
-pub(crate) struct Session(u64, Out, Arc<Mutex<State>>);
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        for room in self.2.lock().unwrap().rooms.values_mut() {
-            room.members.remove(&self.0);
-        }
-    }
-}
-
-impl Backend for Stub {
+impl<D: Delivery> Backend for Logged<D> {
     type Adapter = LocalAdapter;
     type Session = Session;
 
-    fn session(&self, outbox: Out) -> Session {
-        let mut state = self.0.lock().unwrap();
-        next(&mut state);
-        Session(state.next, outbox, self.0.clone())
+    fn session(&self, outbox: Arc<Outbox<LocalAdapter>>) -> Session {
+        self.0.session(outbox)
     }
 
     fn join(
         &self,
         session: &Session,
-        name: Room,
+        room: Room,
         offset: Option<Offset>,
     ) -> impl Future<Output = Result<Joined, Refusal>> + Send + 'static {
-        let mut state = self.0.lock().unwrap();
-        let birth = next(&mut state);
-        let room = state.rooms.entry(name.clone()).or_default();
-        let head = *room.head.get_or_insert(birth);
-        let again = room.members.contains_key(&session.0);
-        let offset = if again { Some(head) } else { offset };
-        let joined = Joined { room: name, offset: offset.or(Some(head)), head: Some(head), recovered: true };
-        let _ = session.1.joined(&joined);
-        for entry in room.entries.iter().filter(|e| offset.is_some() && e.offset > offset) {
-            let _ = session.1.message(entry, true);
-        }
-        room.members.insert(session.0, session.1.clone());
-        std::future::ready(Ok(joined))
+        session.join(room, offset)
     }
 
     fn leave(&self, session: &Session, room: &Room) -> Option<Left> {
-        let mut state = self.0.lock().unwrap();
-        let state = state.rooms.get_mut(room)?;
-        state.members.remove(&session.0)?;
-        Some(Left { room: room.clone(), offset: state.head })
+        session.leave(room)
     }
 
-    fn submit(&self, m: Message) -> impl Future<Output = Outcome> + Send + 'static {
-        let mut state = self.0.lock().unwrap();
-        let offset = next(&mut state);
-        let room = state.rooms.entry(m.room.clone()).or_default();
-        let key = (m.sender.clone(), m.id.clone());
-        let sent = |offset: Offset| Sent { id: m.id.clone(), offset: Some(offset), timestamp: offset.ms() };
-        let outcome = if let Some((offset, _)) = room.seen.get(&key) {
-            Outcome::Stored { sent: sent(*offset), duplicate: true }
-        } else {
-            room.seen.insert(key, (offset, 0));
-            let entry = ChatMessage {
-                id: m.id.clone(),
-                room: m.room,
-                sender: m.sender,
-                content: m.content,
-                timestamp: offset.ms(),
-                offset: Some(offset),
-                traceparent: m.traceparent.filter(|t| t.sampled()),
-            };
-            for member in room.members.values() {
-                let _ = member.message(&entry, false);
+    fn submit(&self, message: Message) -> impl Future<Output = Outcome> + Send + 'static {
+        let Message { room, sender, id, content, traceparent } = message;
+        let receipt = self.0.submit(Submission { room, sender, id, content, traceparent });
+        async move {
+            match receipt.await {
+                system_delivery::Outcome::Acked(acked) => {
+                    Outcome::Stored { sent: acked.sent(), duplicate: acked.duplicate }
+                }
+                system_delivery::Outcome::Refused(refusal) => Outcome::Refused(refusal),
+                system_delivery::Outcome::Unanswered => Outcome::Unknown,
             }
-            room.entries.push(entry);
-            room.head = Some(offset);
-            Outcome::Stored { sent: sent(offset), duplicate: false }
-        };
-        std::future::ready(outcome)
+        }
     }
 
     fn status(&self) -> Status {
-        Status::default()
+        let status = self.0.status();
+        let reason = status.reason.unwrap_or_else(|| "the log is not ready".to_owned());
+        Status {
+            unready: (!status.ready).then_some(reason),
+            shards: status.shards.iter().map(shard).collect(),
+            pending: status.pending,
+        }
     }
 
-    fn drain(&self) {}
+    fn drain(&self) {
+        self.0.drain();
+    }
 
-    async fn drained(&self) {}
+    async fn drained(&self) {
+        self.0.drained().await;
+    }
+}
+
+fn shard(status: &ShardStatus) -> Shard {
+    let degraded = match &status.state {
+        ShardState::Acking => None,
+        ShardState::Starting => Some("nothing was tried yet".to_owned()),
+        ShardState::Short { asked, answered } => Some(format!("{answered} of {asked} replicas answer")),
+        ShardState::Unreachable { why } => Some(why.clone()),
+    };
+    Shard { number: status.shard, degraded, epoch: status.epoch }
+}
+
+impl<A: Adapter> system_delivery::Outbox for Outbox<A> {
+    fn joined(&self, joined: &Joined) -> Result<(), Closed> {
+        Outbox::joined(self, joined).map_err(|_| Closed)
+    }
+
+    fn message(&self, entry: &Arc<Entry>, replay: bool) -> Result<(), Closed> {
+        self.chat_message(&Outgoing::of(entry), entry.offset.ms(), replay).map_err(|_| Closed)
+    }
+
+    fn close(&self, why: CloseReason) {
+        tracing::warn!(why = why.as_str(), "a session is closed; it resumes");
+        Outbox::close(self);
+    }
+
+    fn writable(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(Outbox::writable(self))
+    }
+}
+
+/// `ChatMessage` by reference: an entry is written to every member, and copied for none.
+#[derive(Serialize)]
+struct Outgoing<'a> {
+    id: &'a MessageId,
+    room: &'a Room,
+    sender: &'a UserId,
+    content: &'a str,
+    timestamp: u64,
+    offset: Offset,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<TraceParent>,
+}
+
+impl<'a> Outgoing<'a> {
+    fn of(entry: &'a Entry) -> Self {
+        Outgoing {
+            id: &entry.id,
+            room: &entry.room,
+            sender: &entry.sender,
+            content: &entry.content,
+            timestamp: entry.offset.ms(),
+            offset: entry.offset,
+            traceparent: entry.traceparent.filter(|parent| parent.sampled()),
+        }
+    }
 }

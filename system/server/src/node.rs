@@ -21,6 +21,7 @@ use crate::chat::{Chat, Unanswered};
 use crate::config::{Delivery, Settings};
 use crate::engine::{self, Engine};
 use crate::http::{Http, HttpLimit, Readiness, router};
+use crate::log;
 use crate::phase::{Life, Phase};
 use crate::pubsub;
 use crate::socket::gate::Gate;
@@ -34,6 +35,8 @@ const GOODBYE: Duration = Duration::from_millis(500);
 pub enum StartError {
     #[error("--listen: {address} cannot be served on: {error}")]
     Listen { address: SocketAddr, error: std::io::Error },
+    #[error("the log's settings do not go together: {0}")]
+    Log(#[from] system_delivery::ConfigError),
 }
 
 /// A running node. Dropping it is a crash.
@@ -76,14 +79,15 @@ impl Node {
         let delivery = std::mem::replace(&mut settings.delivery, Delivery::Memory);
         let (life, metrics) = (Life::new(), Arc::new(Metrics::new()));
         let mut frame = Frame { settings, listener, address, life, metrics, tasks: JoinSet::new() };
+        let probe = Arc::new(frame.metrics.of_log());
         let node = match delivery {
             Delivery::Memory => {
-                let chat = frame.chat(crate::log::memory(&frame.settings));
+                let chat = frame.chat(log::memory(&frame.settings, probe));
                 let engine = engine::local(&chat, &frame.settings);
                 frame.run(chat, engine, telemetry)
             }
             Delivery::Log(redis) => {
-                let chat = frame.chat(crate::log::durable(&frame.settings, redis));
+                let chat = frame.chat(log::durable(&frame.settings, redis, probe)?);
                 let engine = engine::local(&chat, &frame.settings);
                 frame.run(chat, engine, telemetry)
             }

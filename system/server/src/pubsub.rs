@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use socketioxide::SocketIo;
 use socketioxide::socket::Socket;
@@ -14,6 +13,7 @@ use socketioxide::{AdapterError, BroadcastError};
 use system_protocol::{ChatMessage, Joined, Left, Offset, Refusal, Room, Sent, event};
 
 use crate::backend::{Backend, Message, Outcome, Status};
+use crate::edge::unix_ms;
 use crate::engine::Clustered;
 use crate::socket::Outbox;
 
@@ -70,7 +70,7 @@ impl Backend for PubSub {
         let io = Arc::clone(&self.io);
         async move {
             let Some(io) = io.get() else { return Outcome::Unknown };
-            let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+            let timestamp = unix_ms();
             let sent = Sent { id: message.id.clone(), offset: None, timestamp };
             let room = message.room.to_string();
             match io.within(room).emit(event::CHAT_MESSAGE, &broadcast(message, timestamp)).await {

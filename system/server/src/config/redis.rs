@@ -20,7 +20,7 @@ pub struct RedisSettings {
     pub password: Option<String>,
     pub fence: Fence,
     #[cfg(debug_assertions)]
-    pub broken: Option<String>,
+    pub broken: Option<system_delivery::Broken>,
 }
 
 /// What an ack waits for.
@@ -98,7 +98,8 @@ impl Reader {
             password: password.or_else(|| first.password.clone()),
             fence,
             #[cfg(debug_assertions)]
-            broken: self.optional("broken", args.broken.as_deref(), |text| Ok(text.to_owned()))?,
+            broken: self
+                .optional("broken", args.broken.as_deref(), |text| text.parse().map_err(|error| format!("{error}")))?,
             nodes: urls.into_iter().map(|url| url.node).collect(),
         }))
     }

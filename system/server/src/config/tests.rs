@@ -127,7 +127,6 @@ fn redis_means_the_log_unless_something_else_is_asked_for() {
 }
 
 #[test]
-#[ignore = "needs the log's switches"]
 fn a_switch_that_breaks_the_node_must_exist() {
     let line = wrong(&[&REDIS[..], &["--broken", "no_swep"]].concat());
     assert!(line.starts_with("--broken: ") && line.contains("no_swep"), "{line}");

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
@@ -16,6 +15,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{HttpLimit, Origins};
+use crate::edge::unix_ms;
 use crate::socket::gate::Gate;
 use crate::telemetry::Metrics;
 
@@ -58,8 +58,7 @@ async fn handshake(State(http): Shared, request: Request) -> Response {
 }
 
 async fn health() -> impl IntoResponse {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-    ([(CACHE_CONTROL, "no-store")], Json(json!({ "status": "healthy", "timestamp": now })))
+    ([(CACHE_CONTROL, "no-store")], Json(json!({ "status": "healthy", "timestamp": unix_ms() })))
 }
 
 async fn ready(State(http): Shared) -> impl IntoResponse {

@@ -6,16 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 use socketioxide::adapter::Adapter;
 use socketioxide::extract::AckSender;
 use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError};
-use system_protocol::{ChatMessage, Joined, Refusal, Room, event};
+use system_protocol::{Joined, Refusal, Room, event};
 
 use super::link::Link;
+use crate::edge::unix_ms;
 use crate::telemetry::{Metrics, add};
 
 /// The session is over; whatever comes after this is not sent.
@@ -68,9 +69,10 @@ impl<A: Adapter> Outbox<A> {
         }
     }
 
-    pub(crate) fn message(&self, message: &ChatMessage, replay: bool) -> Result<(), Closed> {
+    /// `stored`: Unix milliseconds.
+    pub(crate) fn chat_message<T: Serialize>(&self, message: &T, stored: u64, replay: bool) -> Result<(), Closed> {
         self.emit(event::CHAT_MESSAGE, message)?;
-        self.metrics.delivered((!replay).then(|| since(message.timestamp)));
+        self.metrics.delivered((!replay).then(|| since(stored)));
         Ok(())
     }
 
@@ -152,7 +154,6 @@ impl<A: Adapter> Outbox<A> {
 }
 
 /// Across two clocks: never negative, and only a metric.
-fn since(unix_ms: u64) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(Duration::from_millis(unix_ms))
+fn since(stored: u64) -> Duration {
+    Duration::from_millis(unix_ms().saturating_sub(stored))
 }

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 use system_protocol::Code;
 
 use super::SpanCounts;
+use super::log::LogMetrics;
 use super::names::{self, Metric};
 use crate::backend::{Shard, Status};
 
@@ -91,6 +92,11 @@ impl Metrics {
             provider,
             registry,
         }
+    }
+
+    /// The instruments of a log.
+    pub(crate) fn of_log(&self) -> LogMetrics {
+        LogMetrics::new(&self.provider.meter("chat-node"))
     }
 
     /// Prometheus's text format, version 0.0.4.
@@ -228,7 +234,15 @@ fn observe_others(meter: &Meter, others: &Arc<impl Observed>) {
     }
 }
 
-fn latency(meter: &Meter, metric: &Metric) -> Histogram<f64> {
+pub(super) fn gauge(meter: &Meter, metric: &Metric) -> Gauge<u64> {
+    meter.u64_gauge(metric.name).with_description(metric.meaning).build()
+}
+
+pub(super) fn counted(meter: &Meter, metric: &Metric) -> Counter<u64> {
+    meter.u64_counter(metric.name).with_description(metric.meaning).build()
+}
+
+pub(super) fn latency(meter: &Meter, metric: &Metric) -> Histogram<f64> {
     let builder = meter.f64_histogram(metric.name).with_description(metric.meaning).with_unit("s");
     builder.with_boundaries(LATENCIES.to_vec()).build()
 }

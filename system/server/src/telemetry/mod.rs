@@ -2,6 +2,7 @@
 
 mod export;
 mod lag;
+mod log;
 mod logs;
 mod metrics;
 pub mod names;

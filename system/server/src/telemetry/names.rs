@@ -76,6 +76,30 @@ metrics! {
         "Spans that were not exported, because the queue was full or the collector refused them";
     SPANS_EXPORTED = "chat_spans_exported_total", Counter, "spans", [],
         "Spans that a collector took";
+    APPEND_SECONDS = "chat_append_seconds", Histogram, "seconds", ["shard"],
+        "One batch of appends, from its sending to the primary's answer";
+    FENCE_SECONDS = "chat_fence_seconds", Histogram, "seconds", ["shard"],
+        "One WAIT, from its sending to its answer";
+    REPLICAS_ASKED = "chat_replicas_asked", Gauge, "replicas", ["shard"],
+        "Replicas that the last fence asked for: everybody who could be elected";
+    REPLICAS_ANSWERED = "chat_replicas_answered", Gauge, "replicas", ["shard"],
+        "Replicas that the last fence counted";
+    FENCES_SHORT = "chat_fences_short_total", Counter, "fences", ["shard"],
+        "Fences that did not hold, so that acks had to wait";
+    LOG_DISCONNECTS = "chat_log_disconnects_total", Counter, "connections", ["shard"],
+        "Connections to Redis that were lost, refused or too slow";
+    ENTRIES_READ = "chat_entries_read_total", Counter, "entries", ["shard"],
+        "Entries read from the log and proven";
+    READS_UNPROVEN = "chat_reads_unproven_total", Counter, "reads", ["shard"],
+        "Reads that a server could not prove, so that nothing was delivered from them";
+    TAIL_LAG = "chat_tail_lag_seconds", Gauge, "seconds", ["shard"],
+        "Age of the newest entry of the last read when it was handed out";
+    SWEPT_BEHIND = "chat_swept_behind_total", Counter, "rooms", ["shard"],
+        "Rooms with entries that no bell had told of";
+    SLOTS_MIGRATING = "chat_slots_migrating_total", Counter, "appends", ["shard"],
+        "Appends that a migrating slot put off";
+    HISTORY_LOST = "chat_history_lost_total", Counter, "sessions", [],
+        "Sessions closed because their place in the history was gone";
     SHARD_DEGRADED = "chat_shard_degraded", Gauge, "1", ["shard"],
         "1 while this node cannot ack on that shard";
     SHARD_EPOCH = "chat_shard_epoch", Gauge, "1", ["shard"],

@@ -39,8 +39,7 @@ async fn an_oversized_payload_closes_its_connection_and_no_other() {
 async fn nonsense_closes_its_connection_and_no_other() {
     let server = Server::open(&[]).await;
     let mut bob = Client::join(&server, "bob").await;
-    for nonsense in
-        ["9", "4", "49", "42", "42[", "42{}", "51-[\"chat-message\",{\"_placeholder\":true}]", "41x", "\u{1f980}"]
+    for nonsense in ["9", "4", "49", "42", "42[", "42{}", "51-[\"chat-message\",{\"_placeholder\":true}]", "\u{1f980}"]
     {
         let mut ann = Client::join(&server, "ann").await;
         ann.write(nonsense.to_owned()).await;
@@ -53,7 +52,6 @@ async fn nonsense_closes_its_connection_and_no_other() {
 
 /// The kernel's buffers take megabytes before the node notices, hence the amount.
 #[tokio::test]
-#[ignore = "needs the log's paced replay"]
 async fn a_slow_consumer_is_closed_and_misses_nothing_when_it_resumes() {
     let server = Server::open(&["--rate-limit", "1000000", "--send-queue", "256"]).await;
     let mut slow = Client::dial_narrow(&server).await;
