@@ -78,7 +78,10 @@ pub async fn run(settings: Settings, audience: &dyn Audience, stop: Stop) -> Res
     let mut stage = tokio::select! {
         biased;
         why = &mut interrupted => return Err(RunError::Aborted { why, run: "none yet".to_owned() }),
-        stage = Stage::up(&settings, audience) => stage?,
+        stage = panics::caught(Stage::up(&settings, audience)) => match stage {
+            Ok(stage) => stage?,
+            Err(panic) => return Err(RunError::Harness(format!("the harness panicked while booting: {panic}"))),
+        },
     };
     let ended = tokio::select! {
         biased;
