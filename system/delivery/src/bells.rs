@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::connection::{Link, LinkError};
 use crate::edge::Edge;
@@ -67,12 +67,16 @@ impl<E: Edge> Ear<'_, E> {
         if let Some(handle) = self.shared.handle(self.shard.index) {
             handle.sweep_now.notify_one();
         }
+        let mut look = Instant::now() + self.shared.config.idle();
         loop {
             let outcome = tokio::select! {
                 biased;
-                push = pushes.recv() => self.hear(push),
+                () = sleep_until(look) => {
+                    look = Instant::now() + self.shared.config.idle();
+                    self.look_around().await
+                }
                 Some(wish) = wishes.recv() => self.fulfil(wish).await,
-                () = sleep(self.shared.config.idle()) => self.link.ping().await,
+                push = pushes.recv() => self.hear(push),
             };
             if let Err(error) = outcome {
                 return error;
@@ -83,9 +87,17 @@ impl<E: Edge> Ear<'_, E> {
         }
     }
 
+    /// Whether the server lives, and whether a partition has moved in.
+    async fn look_around(&mut self) -> Result<(), LinkError> {
+        self.link.ping().await?;
+        self.subscribe_to_all_open().await
+    }
+
     async fn subscribe_to_all_open(&mut self) -> Result<(), LinkError> {
         let topology = self.shared.now_topology();
-        let here = |partition: &Partition| topology.home.get(partition) == Some(&self.shard.index);
+        let here = |partition: &Partition| {
+            topology.home.get(partition) == Some(&self.shard.index) && !self.heard.contains(partition)
+        };
         let open: Vec<Partition> = self.shared.rooms.by_partition().into_keys().filter(here).collect();
         self.subscribe(&open).await
     }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 /// What this node does wrong; nothing by default. Parsed from a list such as `no_sweep,drop_fanout=50`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each switch leaves out one rule; they combine freely")]
 pub struct Broken {
     /// Every attempt of a message is a new message.
     pub no_dedupe: bool,

@@ -1,9 +1,11 @@
 //! A connection to a shard's primary on which one can write and wait until the write is safe.
 
+use std::time::Duration;
+
 use redis::{Pipeline, Value};
 use tokio::time::Instant;
 
-use crate::connection::{Link, LinkError};
+use crate::connection::{Complaint, Link, LinkError, complaint};
 use crate::edge::Edge;
 use crate::eligible;
 use crate::library;
@@ -22,6 +24,8 @@ pub(crate) struct Fenced {
     pub(crate) held: bool,
 }
 
+const BREATH: Duration = Duration::from_millis(20);
+
 /// How many commands a fence adds to a pipeline.
 pub(crate) const FENCE_COMMANDS: usize = 2;
 
@@ -31,6 +35,8 @@ pub(crate) struct Bound {
     pub(crate) origin: Origin,
     /// Whom the primary called online when it was last asked.
     online: Vec<(String, u16)>,
+    /// Which of the shard's partitions is written to: any will do that is not on its way elsewhere.
+    write_at: usize,
 }
 
 impl Bound {
@@ -42,7 +48,7 @@ impl Bound {
         info.cmd("INFO").arg("replication");
         let answers = link.ask(&info).await?;
         let origin = origin(&shard);
-        let mut bound = Bound { link, shard, origin, online: Vec::new() };
+        let mut bound = Bound { link, shard, origin, online: Vec::new(), write_at: 0 };
         bound.learn(answers.first())?;
         Ok(bound)
     }
@@ -105,23 +111,38 @@ impl Bound {
         self.add_write(&mut pipeline)?;
         let asked = self.add_fence(shared, &mut pipeline);
         let answers = self.link.ask(&pipeline).await?;
-        self.wrote(answers.first())?;
-        self.judge(shared, asked, &answers[1..], began)
+        let wrote = self.wrote(answers.first())?;
+        let fenced = self.judge(shared, asked, &answers[1..], began)?;
+        if !wrote {
+            tokio::time::sleep(BREATH).await;
+        }
+        Ok(Fenced { held: fenced.held && wrote, ..fenced })
     }
 
     pub(crate) fn add_write(&self, pipeline: &mut Pipeline) -> Result<(), LinkError> {
-        let partition = self.shard.partitions.first().ok_or_else(|| self.link.superseded())?;
-        pipeline.add_command(library::fence_write(*partition));
+        let partitions = &self.shard.partitions;
+        let partition = partitions.get(self.write_at % partitions.len().max(1));
+        pipeline.add_command(library::fence_write(*partition.ok_or_else(|| self.link.superseded())?));
         Ok(())
     }
 
-    /// Without the write there is nothing to wait for, whatever WAIT answers.
-    pub(crate) fn wrote(&self, answer: Option<&Value>) -> Result<(), LinkError> {
-        match answer {
-            Some(Value::Okay) => Ok(()),
-            Some(Value::ServerError(error)) if error.code() == "MOVED" => Err(self.link.superseded()),
-            Some(Value::ServerError(error)) => Err(self.link.refuses(error)),
-            _ => Err(self.link.nonsense("no OK to SET")),
+    /// Without the write there is nothing to wait for, whatever WAIT answers. A slot that is on its way elsewhere does
+    /// not take it; the next one may.
+    pub(crate) fn wrote(&mut self, answer: Option<&Value>) -> Result<bool, LinkError> {
+        let Some(Value::ServerError(error)) = answer else {
+            return if matches!(answer, Some(Value::Okay)) {
+                Ok(true)
+            } else {
+                Err(self.link.nonsense("no OK to SET"))
+            };
+        };
+        match complaint(error) {
+            Complaint::Moved => Err(self.link.superseded()),
+            Complaint::Ask { .. } | Complaint::TryAgain => {
+                self.write_at = self.write_at.wrapping_add(1);
+                Ok(false)
+            }
+            Complaint::NoFunction | Complaint::Other => Err(self.link.refuses(error)),
         }
     }
 }

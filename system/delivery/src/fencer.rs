@@ -124,10 +124,11 @@ impl<E: Edge> Fencer<'_, E> {
         self.bound.add_write(&mut pipeline)?;
         let asked = self.bound.add_fence(self.shared, &mut pipeline);
         let mut answers = self.bound.link.ask(&pipeline).await?;
-        self.bound.wrote(answers.get(write))?;
+        let wrote = self.bound.wrote(answers.get(write))?;
         let fence = &answers[write + 1..];
         debug_assert_eq!(fence.len(), FENCE_COMMANDS);
         let mut fenced = self.bound.judge(self.shared, asked, fence, began)?;
+        fenced.held &= wrote;
         while !fenced.held && !self.shared.rules.believe_stale() {
             self.current()?;
             fenced = self.bound.insist(self.shared).await?;

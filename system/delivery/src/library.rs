@@ -3,7 +3,9 @@
 //! Functions rather than scripts: a library replicates, so FCALL works on a promoted node where EVALSHA answers
 //! NOSCRIPT. It replicates inside a shard only, so every primary gets it.
 
-use redis::{Cmd, Value};
+use std::sync::Arc;
+
+use redis::{Cmd, ServerErrorKind, Value};
 use system_protocol::{Offset, Room};
 
 use crate::config::Config;
@@ -11,7 +13,6 @@ use crate::connection::{Link, LinkError};
 use crate::names::{self, Partition};
 use crate::queue::Message;
 use crate::room::RoomCell;
-use std::sync::Arc;
 
 const SOURCE: &str = include_str!("append.lua");
 const APPEND: &str = "holdfast_append_v1";
@@ -24,10 +25,15 @@ pub(crate) async fn load(link: &mut Link) -> Result<(), LinkError> {
     let mut pipeline = redis::pipe();
     pipeline.cmd("FUNCTION").arg("LOAD").arg(SOURCE);
     match link.ask(&pipeline).await?.first() {
-        Some(Value::ServerError(error)) if !error.to_string().contains("already exists") => Err(link.refuses(error)),
+        Some(Value::ServerError(error)) if !harmless(error) => Err(link.refuses(error)),
         Some(_) => Ok(()),
         None => Err(link.nonsense("no answer to FUNCTION LOAD")),
     }
+}
+
+/// It is there; or we may not load it, and an operator has.
+fn harmless(error: &redis::ServerError) -> bool {
+    error.kind() == Some(ServerErrorKind::NoPerm) || error.details().is_some_and(|text| text.contains("already exists"))
 }
 
 /// `trim` when this room is due.

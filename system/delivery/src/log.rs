@@ -161,7 +161,9 @@ fn publish<E: Edge>(shared: &Arc<Shared<E>>, tasks: &mut JoinSet<()>, topology: 
     let moved = topology.home != shared.topology.borrow().home;
     shared.topology.send_replace(Arc::new(topology));
     if moved {
-        shared.handles().iter().for_each(|handle| handle.wake_writer.notify_one());
+        for handle in shared.handles() {
+            handle.wake_writer.notify_one();
+        }
     }
 }
 

@@ -4,20 +4,22 @@
 //! very server holds: the same offset and the same message. A primary that was paused or cut off lacks it. No WAIT is
 //! ever sent on this connection, so a short fence delays no delivery.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
 use system_protocol::{Offset, Room};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::connection::{Link, LinkError};
+use crate::connection::{Complaint, Link, LinkError, complaint};
 use crate::edge::Edge;
 use crate::entry::Item;
 use crate::fence::origin;
 use crate::library;
+use crate::log::{Found, question};
 use crate::probe::Event;
 use crate::replies;
 use crate::room::{Committed, RoomCell};
@@ -35,13 +37,13 @@ pub(crate) type Wanted = Arc<RoomCell>;
 /// Who waits for a turn; a room that has more than a page goes to the end.
 #[derive(Default)]
 struct Turns {
-    order: std::collections::VecDeque<Wanted>,
-    queued: BTreeMap<Room, ()>,
+    order: VecDeque<Wanted>,
+    queued: BTreeSet<Room>,
 }
 
 impl Turns {
     fn push(&mut self, cell: Wanted) {
-        if self.queued.insert(cell.room.clone(), ()).is_none() {
+        if self.queued.insert(cell.room.clone()) {
             self.order.push_back(cell);
         }
     }
@@ -66,7 +68,9 @@ pub(crate) async fn run<E: Edge>(
         let error = match Link::open(&shared.edge, &shared.config, &shard.address).await {
             Ok(link) => {
                 let origin = origin(&shard);
-                Reader { shared: &shared, link, shard: shard.clone(), origin }.work(&mut turns, &mut wanted).await
+                Reader { shared: &shared, link, shard: shard.clone(), origin, detours: JoinSet::new() }
+                    .work(&mut turns, &mut wanted)
+                    .await
             }
             Err(error) => error,
         };
@@ -80,10 +84,11 @@ pub(crate) async fn run<E: Edge>(
 }
 
 struct Reader<'a, E: Edge> {
-    shared: &'a Shared<E>,
+    shared: &'a Arc<Shared<E>>,
     link: Link,
     shard: Shard,
     origin: Origin,
+    detours: JoinSet<()>,
 }
 
 /// One room's turn: from where, and up to which committed entry.
@@ -113,6 +118,7 @@ impl<E: Edge> Reader<'_, E> {
                 Err(_) => return self.link.ping().await,
             }
         }
+        while self.detours.try_join_next().is_some() {}
         while let Ok(cell) = wanted.try_recv() {
             turns.push(cell);
         }
@@ -122,7 +128,9 @@ impl<E: Edge> Reader<'_, E> {
         if outcome.is_err() {
             again = now.into_iter().map(|turn| turn.cell).collect();
         }
-        again.into_iter().for_each(|cell| turns.push(cell));
+        for cell in again {
+            turns.push(cell);
+        }
         outcome
     }
 
@@ -142,8 +150,8 @@ impl<E: Edge> Reader<'_, E> {
         for (turn, answers) in now.iter().zip(answers.chunks_exact(2)) {
             let room = &turn.cell.room;
             let (Some(page), Some(proof)) = (self.items(&answers[0], room)?, self.items(&answers[1], room)?) else {
-                // The slot is elsewhere, or on its way: the sweep finds out.
                 turn.cell.forget_told();
+                self.detours.spawn(detour(self.shared.clone(), turn.cell.clone(), turn.from));
                 continue;
             };
             let held =
@@ -167,8 +175,8 @@ impl<E: Edge> Reader<'_, E> {
     fn items(&self, answer: &Value, room: &Room) -> Result<Option<Vec<Item>>, LinkError> {
         if let Value::ServerError(error) = answer {
             self.shared.kick();
-            return match crate::connection::complaint(error) {
-                crate::connection::Complaint::Other => Err(self.link.refuses(error)),
+            return match complaint(error) {
+                Complaint::Other => Err(self.link.refuses(error)),
                 _ => Ok(None),
             };
         }
@@ -176,16 +184,7 @@ impl<E: Edge> Reader<'_, E> {
     }
 
     fn deliver(&self, cell: &RoomCell, page: &[Item], upto: Offset) {
-        let handed = cell.deliver(page, upto, &self.shared.rules, &self.origin);
-        if handed.missing {
-            let sessions = cell.lose_history();
-            self.shared.probe.see(Event::HistoryLost { sessions });
-        }
-        if let Some(last) = page.last().filter(|_| handed.entries > 0) {
-            let behind = Duration::from_millis(self.shared.edge.now_ms().saturating_sub(last.offset.ms()));
-            self.shared.probe.see(Event::Read { shard: self.shard.index, entries: handed.entries, behind });
-            self.shared.probe.see(Event::Delivered { sessions: handed.sessions, failed: handed.failed });
-        }
+        hand_out(self.shared, cell, page, upto, &self.origin);
     }
 
     /// This server lacks what is known to be committed. Nothing of it is delivered; the sweep will tell again.
@@ -193,6 +192,29 @@ impl<E: Edge> Reader<'_, E> {
         cell.forget_told();
         self.shared.kick();
         self.shared.probe.see(Event::Unproven { shard: self.shard.index });
+    }
+}
+
+fn hand_out<E: Edge>(shared: &Shared<E>, cell: &RoomCell, page: &[Item], upto: Offset, origin: &Origin) {
+    let handed = cell.deliver(page, upto, &shared.rules, origin);
+    if handed.missing {
+        let sessions = cell.lose_history();
+        shared.probe.see(Event::HistoryLost { sessions });
+    }
+    if let Some(last) = page.last().filter(|_| handed.entries > 0) {
+        let behind = Duration::from_millis(shared.edge.now_ms().saturating_sub(last.offset.ms()));
+        shared.probe.see(Event::Read { shard: origin.shard, entries: handed.entries, behind });
+        shared.probe.see(Event::Delivered { sessions: handed.sessions, failed: handed.failed });
+    }
+}
+
+/// The slot is elsewhere, or on its way: one page by the way of joins, which follows ASK and proves by a fence.
+async fn detour<E: Edge>(shared: Arc<Shared<E>>, cell: Wanted, from: Offset) {
+    let command = library::range(&cell.room, from, None, shared.config.page + 1);
+    if let Found::Value(value) = question(&shared, cell.partition, command).await
+        && let Some(page) = replies::items(&value, &cell.room)
+    {
+        hand_out(&shared, &cell, &page, Offset::MAX, &Origin::default());
     }
 }
 

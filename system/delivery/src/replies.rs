@@ -61,13 +61,14 @@ pub(crate) fn entered(value: &Value) -> Option<Entered> {
 pub(crate) fn heads(value: &Value, rooms: &[&Room]) -> Option<Vec<Option<Committed>>> {
     let Value::Array(heads) = value else { return None };
     (heads.len() == rooms.len()).then_some(())?;
-    heads.iter().zip(rooms).map(|(value, room)| head(value, room)).collect()
+    let gone = |value: &Value| matches!(value, Value::Array(parts) if parts.is_empty());
+    let read = |(value, room): (&Value, &&Room)| if gone(value) { Some(None) } else { head(value, room).map(Some) };
+    heads.iter().zip(rooms).map(read).collect()
 }
 
-fn head(value: &Value, room: &Room) -> Option<Option<Committed>> {
+fn head(value: &Value, room: &Room) -> Option<Committed> {
     let Value::Array(parts) = value else { return None };
-    let Some(first) = parts.first() else { return Some(None) };
-    let offset = offset(first)?;
+    let offset = offset(parts.first()?)?;
     let mark = match (parts.get(1), parts.get(2)) {
         (Some(sender), Some(id)) => {
             let (sender, id) = (UserId::parse(text(sender)?).ok()?, MessageId::parse(text(id)?).ok()?);
@@ -75,7 +76,7 @@ fn head(value: &Value, room: &Room) -> Option<Option<Committed>> {
         }
         _ => [0; 8],
     };
-    Some(Some(Committed { offset, mark }))
+    Some(Committed { offset, mark })
 }
 
 /// What XRANGE answers: `[[id, [field, value, …]], …]`.

@@ -217,9 +217,10 @@ impl State {
         let mut before = from;
         for item in items.iter().take_while(|item| item.offset <= upto).filter(|item| item.offset > from) {
             match &item.message {
-                Some(entry) if rules.drop_bell(entry.mark()) => self.step_over(before, item.offset),
-                Some(entry) => self.fan_out(entry, before, rules, origin, &mut handed),
-                None => self.step_over(before, item.offset),
+                Some(entry) if !rules.drop_bell(entry.mark()) => {
+                    self.fan_out(entry, before, rules, origin, &mut handed);
+                }
+                _ => self.step_over(before, item.offset),
             }
             before = item.offset;
             self.cursor = Some(before);

@@ -70,10 +70,11 @@ impl Session {
         at: Option<Offset>,
     ) -> impl Future<Output = Result<Joined, Refusal>> + Send + 'static {
         let inner = self.inner.clone();
-        let ticket = inner.take_ticket(&room);
+        let entering =
+            inner.take_ticket(&room).map(|ticket| Entering { inner: inner.clone(), room: room.clone(), ticket });
         async move {
-            match ticket {
-                Some(ticket) => Entering { inner: &inner, room: &room, ticket }.enter(at).await,
+            match entering {
+                Some(entering) => entering.enter(at).await,
                 None => inner.join_again(&room).await,
             }
         }
@@ -86,8 +87,7 @@ impl Session {
         Some(Left { room: room.clone(), offset: self.inner.expel(&membership) })
     }
 
-    /// Whether the session is in the room; waits for a join that is under way. The wait begins with the call, not with
-    /// the first poll.
+    /// Whether the session is in the room; waits for a join that is under way.
     pub fn is_member(&self, room: &Room) -> impl Future<Output = bool> + Send + 'static {
         let (inner, room) = (self.inner.clone(), room.clone());
         async move { inner.settled(&room).await.is_some() }
@@ -167,19 +167,19 @@ fn gone() -> Refusal {
 }
 
 /// A join under way; given up when dropped.
-struct Entering<'a> {
-    inner: &'a Arc<Inner>,
-    room: &'a Room,
+struct Entering {
+    inner: Arc<Inner>,
+    room: Room,
     ticket: u64,
 }
 
-impl Entering<'_> {
+impl Entering {
     async fn enter(self, at: Option<Offset>) -> Result<Joined, Refusal> {
         let began = Instant::now();
         let hall = &self.inner.hall;
-        let door = hall.rooms.enter(self.room);
-        hall.source.listen(self.room).await;
-        let mut entrance = hall.source.enter(self.room, at).await?;
+        let door = hall.rooms.enter(&self.room);
+        hall.source.listen(&self.room).await;
+        let mut entrance = hall.source.enter(&self.room, at).await?;
         entrance.held |= hall.rules.no_existence_check() && at.is_some_and(|at| at <= entrance.head);
         let (joined, behind) = {
             let mut state = self.inner.lock();
@@ -198,21 +198,21 @@ impl Entering<'_> {
             let task = replay::catch_up(hall.clone(), door.cell.clone(), self.inner.id, self.inner.outbox.clone());
             hall.source.spawn(Box::pin(task));
         }
-        hall.source.pump(self.room);
+        hall.source.pump(&self.room);
         Ok(joined)
     }
 
     fn still_wanted(&self, state: &State) -> Option<()> {
-        let waits = matches!(state.rooms.get(self.room), Some(Membership::Joining(ticket)) if *ticket == self.ticket);
+        let waits = matches!(state.rooms.get(&self.room), Some(Membership::Joining(ticket)) if *ticket == self.ticket);
         (waits && !state.closed).then_some(())
     }
 }
 
-impl Drop for Entering<'_> {
+impl Drop for Entering {
     fn drop(&mut self) {
         let mut state = self.inner.lock();
         if self.still_wanted(&state).is_some() {
-            state.rooms.remove(self.room);
+            state.rooms.remove(&self.room);
         }
         drop(state);
         self.inner.changed.notify_waiters();

@@ -123,6 +123,9 @@ pub(crate) fn fanned_out(span: &Span, members: usize, failed: usize) {
     }
     span.record("members", members).record("failed", failed);
     if failed > 0 {
-        span.add_event("members failed", vec![opentelemetry::KeyValue::new("failed", failed as i64)]);
+        span.add_event(
+            "members failed",
+            vec![opentelemetry::KeyValue::new("failed", i64::try_from(failed).unwrap_or(i64::MAX))],
+        );
     }
 }

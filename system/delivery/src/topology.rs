@@ -145,12 +145,11 @@ fn indices(before: &Topology, held: &BTreeMap<NodeId, (u64, Vec<Partition>)>) ->
         }
         let shared = |shard: &&Shard| shard.partitions.iter().filter(|p| partitions.contains(p)).count();
         let heir = orphans.iter().enumerate().map(|(at, shard)| (shared(shard), at)).max();
-        let index = match heir.filter(|(shared, _)| *shared > 0) {
-            Some((_, at)) => orphans.remove(at).index,
-            None => {
-                next += 1;
-                next - 1
-            }
+        let index = if let Some((_, at)) = heir.filter(|(shared, _)| *shared > 0) {
+            orphans.remove(at).index
+        } else {
+            next += 1;
+            next - 1
         };
         taken.insert(primary.clone(), index);
     }

@@ -92,8 +92,18 @@ impl<E: Edge> Writer<'_, E> {
         }
         let mut unresolved = batch;
         let outcome = self.send(&mut unresolved).await;
-        self.shared.queue.put_back(&unresolved);
+        self.put_back(&unresolved);
         outcome
+    }
+
+    /// Some of it may be another shard's by now.
+    fn put_back(&self, unresolved: &[Arc<Message>]) {
+        self.shared.queue.put_back(unresolved);
+        if !unresolved.is_empty() {
+            for handle in self.shared.handles() {
+                handle.wake_writer.notify_one();
+            }
+        }
     }
 
     async fn idle(&mut self) -> Result<(), LinkError> {
@@ -115,7 +125,9 @@ impl<E: Edge> Writer<'_, E> {
         let (answers, asked) = match self.append(unresolved).await {
             Ok(answers) => answers,
             Err(error) => {
-                spans.iter().for_each(|span| spans::failed(span, &error));
+                for span in &spans {
+                    spans::failed(span, &error);
+                }
                 return Err(error);
             }
         };
@@ -237,12 +249,16 @@ impl<E: Edge> Writer<'_, E> {
             self.shared.health.set(self.bound.shard.index, ShardState::Short { asked, answered });
             self.give_up_late(&mut open, unresolved);
             if open.is_empty() || !self.shared.stands(&self.bound.shard) {
-                fences.iter().for_each(|span| spans::fenced(span, asked, answered, false));
+                for span in &fences {
+                    spans::fenced(span, asked, answered, false);
+                }
                 return if open.is_empty() { Ok(()) } else { Err(self.bound.link.superseded()) };
             }
             fenced = self.bound.insist(self.shared).await?;
         }
-        fences.iter().for_each(|span| spans::fenced(span, fenced.asked, fenced.answered, true));
+        for span in &fences {
+            spans::fenced(span, fenced.asked, fenced.answered, true);
+        }
         drop(fences);
         self.shared.health.set(self.bound.shard.index, ShardState::Acking);
         self.answer(&open, unresolved);
@@ -292,7 +308,7 @@ impl<E: Edge> Writer<'_, E> {
     fn last_of_each_room<'a>(&self, open: &'a [Open]) -> BTreeMap<&'a Room, Committed> {
         let mut last: BTreeMap<&Room, Committed> = BTreeMap::new();
         for Open { message, appended, .. } in open {
-            let Appended::New(offset) = *appended else { continue };
+            let (Appended::New(offset) | Appended::Known(offset)) = *appended else { continue };
             if self.shared.rules.drop_after_append(message.mark()) {
                 continue;
             }
