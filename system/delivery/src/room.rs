@@ -248,11 +248,8 @@ impl State {
             }
             member.sent = entry.offset;
             let taken = member.outbox.message(entry, false).is_ok();
-            if taken {
-                sessions += 1
-            } else {
-                failed += 1
-            }
+            sessions += usize::from(taken);
+            failed += usize::from(!taken);
             taken
         });
         spans::fanned_out(&fanout, sessions, failed);
