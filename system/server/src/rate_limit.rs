@@ -87,8 +87,8 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    fn id(name: &str) -> Option<Key> {
-        Some((Room::default(), MessageId::parse(name).unwrap()))
+    fn key(name: &str) -> Key {
+        (Room::default(), MessageId::parse(name).unwrap())
     }
 
     #[test]
@@ -106,26 +106,26 @@ mod tests {
     #[test]
     fn a_repeat_is_free_once_per_second_and_id() {
         let (mut limit, start) = (RateLimit::new(1), Instant::now());
-        assert_eq!(limit.admit(start, id("a")), Ok(()));
-        assert_eq!(limit.admit(start + ms(1), id("a")), Ok(()));
-        assert!(limit.admit(start + ms(2), id("a")).is_err());
-        assert_eq!(limit.admit(start + ms(1001), id("a")), Ok(()));
-        assert_eq!(limit.admit(start + ms(1001), id("b")), Ok(()), "the free repeat took nobody's place");
-        assert!(limit.admit(start + ms(1002), id("c")).is_err());
+        assert_eq!(limit.admit(start, Some(key("a"))), Ok(()));
+        assert_eq!(limit.admit(start + ms(1), Some(key("a"))), Ok(()));
+        assert!(limit.admit(start + ms(2), Some(key("a"))).is_err());
+        assert_eq!(limit.admit(start + ms(1001), Some(key("a"))), Ok(()));
+        assert_eq!(limit.admit(start + ms(1001), Some(key("b"))), Ok(()), "the free repeat took nobody's place");
+        assert!(limit.admit(start + ms(1002), Some(key("c"))).is_err());
     }
 
     #[test]
     fn an_id_that_was_refused_has_no_free_repeat() {
         let (mut limit, start) = (RateLimit::new(1), Instant::now());
-        assert_eq!(limit.admit(start, id("a")), Ok(()));
-        assert!(limit.admit(start, id("b")).is_err());
-        assert!(limit.admit(start + ms(1), id("b")).is_err());
+        assert_eq!(limit.admit(start, Some(key("a"))), Ok(()));
+        assert!(limit.admit(start, Some(key("b"))).is_err());
+        assert!(limit.admit(start + ms(1), Some(key("b"))).is_err());
     }
 
     #[test]
     fn the_same_id_in_another_room_is_another_message() {
         let (mut limit, start) = (RateLimit::new(1), Instant::now());
-        assert_eq!(limit.admit(start, id("a")), Ok(()));
+        assert_eq!(limit.admit(start, Some(key("a"))), Ok(()));
         let elsewhere = Some((Room::parse("other").unwrap(), MessageId::parse("a").unwrap()));
         assert!(limit.admit(start, elsewhere).is_err());
     }
@@ -134,7 +134,7 @@ mod tests {
     fn memory_is_bounded() {
         let (mut limit, start) = (RateLimit::new(u32::MAX), Instant::now());
         for n in 0..3 * REMEMBERED {
-            assert_eq!(limit.admit(start, id(&n.to_string())), Ok(()));
+            assert_eq!(limit.admit(start, Some(key(&n.to_string()))), Ok(()));
         }
         assert_eq!((limit.order.len(), limit.repeats.len()), (REMEMBERED, REMEMBERED));
     }

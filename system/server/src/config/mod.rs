@@ -109,7 +109,7 @@ impl Settings {
         }
         match &self.delivery {
             Delivery::Memory => {
-                warnings.push("the log is in memory: one node, and nothing survives its end".to_owned())
+                warnings.push("the log is in memory: one node, and nothing survives its end".to_owned());
             }
             Delivery::Log(redis) => warnings.extend(redis.warnings()),
             Delivery::PubSub(_) => {

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn times_have_a_unit_and_a_range() {
-        let range = Duration::from_secs(1)..=Duration::from_mins(60);
+        let range = Duration::from_secs(1)..=Duration::from_hours(1);
         for (text, seconds) in [("1s", 1), ("1000ms", 1), ("10m", 600), ("1h", 3600)] {
             assert_eq!(duration(text, &range), Ok(Duration::from_secs(seconds)));
         }

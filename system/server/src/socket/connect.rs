@@ -32,7 +32,7 @@ pub(crate) fn handler<A: Adapter, B: Backend<Adapter = A>>(
     chat: Arc<Chat<B>>,
 ) -> impl ConnectHandler<A, (Arrived<A>,)> {
     let admit = move |Arrived(socket): Arrived<A>, TryData(payload): TryData<Json>| {
-        let admitted = admit(&chat, socket, payload.ok().as_ref());
+        let admitted = admit(&chat, &socket, payload.ok().as_ref());
         let admitted = admitted.inspect_err(|refusal| chat.metrics.connect_refused(refusal.code));
         async move { admitted.map_err(Refused) }
     };
@@ -50,7 +50,7 @@ impl<B: Backend> Clone for Prepared<B> {
 
 fn admit<B: Backend>(
     chat: &Arc<Chat<B>>,
-    socket: Arc<Socket<B::Adapter>>,
+    socket: &Arc<Socket<B::Adapter>>,
     payload: Option<&Json>,
 ) -> Result<(), Refusal> {
     if chat.life.phase() != Phase::Running {
@@ -59,7 +59,7 @@ fn admit<B: Backend>(
     let auth = Auth::parse(payload)?;
     let identity = chat.auth.identify(&auth.token)?;
     identity.may_join(&auth.room)?;
-    let session = prepare(chat, &socket, identity).ok_or_else(|| Refusal::new(Code::Unavailable, "No connection"))?;
+    let session = prepare(chat, socket, identity).ok_or_else(|| Refusal::new(Code::Unavailable, "No connection"))?;
     let session = session.with_first(auth.room, auth.offset);
     socket.extensions.insert(Prepared(Arc::new(Mutex::new(Some(session)))));
     Ok(())
@@ -72,10 +72,9 @@ fn prepare<B: Backend>(
     identity: Identity,
 ) -> Option<Session<B>> {
     let link = Arc::clone(socket.req_parts().extensions.get::<Arc<Link>>()?);
-    let (queue, requests) = mpsc::channel(intake::REQUESTS);
+    let (queue, requests) = mpsc::unbounded_channel();
     for (event, read) in EVENTS {
-        let overflowing = Arc::clone(&link);
-        socket.on(event, Intake::new(read, queue.clone(), Arc::new(move || overflowing.cut())));
+        socket.on(event, Intake::new(read, queue.clone(), Arc::clone(&link)));
     }
     let gone = Arc::new(Notify::new());
     let outbox = Arc::new(Outbox::new(Arc::clone(socket), link, Arc::clone(&chat.metrics), chat.send_queue));

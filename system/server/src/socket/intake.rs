@@ -13,11 +13,9 @@ use socketioxide::handler::{FromMessageParts, MessageHandler, Value};
 use socketioxide::socket::Socket;
 use system_protocol::{Join, Leave, Refusal, Submit};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
-/// Requests that may wait for the session's task, which waits for nothing itself.
-pub(super) const REQUESTS: usize = 1024;
+use super::link::Link;
 
 /// What a client asks for.
 pub(super) enum Asked {
@@ -55,17 +53,17 @@ pub(super) fn leave(payload: &Json) -> Asked {
 /// The handler of one event.
 pub(super) struct Intake<A: Adapter> {
     read: Read,
-    queue: mpsc::Sender<Request<A>>,
-    overflow: Arc<dyn Fn() + Send + Sync>,
+    /// Bounded by the link: it stops the reader.
+    queue: mpsc::UnboundedSender<Request<A>>,
+    link: Arc<Link>,
 }
 
 /// Tells this handler from socketioxide's own, which are told apart by their arguments.
 pub(super) struct Synchronous;
 
 impl<A: Adapter> Intake<A> {
-    /// `overflow` is called when the queue is full.
-    pub(super) fn new(read: Read, queue: mpsc::Sender<Request<A>>, overflow: Arc<dyn Fn() + Send + Sync>) -> Self {
-        Intake { read, queue, overflow }
+    pub(super) fn new(read: Read, queue: mpsc::UnboundedSender<Request<A>>, link: Arc<Link>) -> Self {
+        Intake { read, queue, link }
     }
 }
 
@@ -73,16 +71,16 @@ impl<A: Adapter> MessageHandler<A, Synchronous> for Intake<A> {
     fn call(&self, socket: Arc<Socket<A>>, mut value: Value, ack_id: Option<i64>) {
         let Ok(ack) = AckSender::from_message_parts(&socket, &mut value, &ack_id);
         let request = Request { asked: (self.read)(&payload(&value)), ack, arrived: Instant::now() };
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(request) {
-            // Whoever sends so fast does not wait for answers, and skipping one request would break the order.
-            (self.overflow)();
+        self.link.requested();
+        if self.queue.send(request).is_err() {
+            self.link.handled();
         }
     }
 }
 
 /// The first argument after the event's name.
 fn payload(value: &Value) -> Json {
-    let text = value.as_str().map(|text| text.as_str()).unwrap_or_default();
+    let text = value.as_str().map_or("", |text| text);
     match serde_json::from_str(text) {
         Ok(Json::Array(mut arguments)) if arguments.len() > 1 => arguments.swap_remove(1),
         _ => Json::Null,

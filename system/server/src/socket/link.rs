@@ -18,7 +18,13 @@ pub(crate) struct Link {
     /// Packets queued since the stream was last flushed to its end; an upper bound of what still waits.
     waiting: AtomicUsize,
     flushed: Notify,
+    /// Requests read and not yet worked off.
+    requests: AtomicUsize,
 }
+
+/// So many requests may wait for a session before its stream is read no further: the client's own kernel then holds
+/// back the rest.
+const REQUESTS: usize = 512;
 
 impl Link {
     pub(crate) fn new() -> Self {
@@ -29,6 +35,7 @@ impl Link {
             closed: watch::Sender::new(false),
             waiting: AtomicUsize::new(0),
             flushed: Notify::new(),
+            requests: AtomicUsize::new(0),
         }
     }
 
@@ -52,6 +59,21 @@ impl Link {
     pub(super) fn close(&self) {
         self.closed.send_replace(true);
         self.flushed.notify_waiters();
+    }
+
+    pub(super) fn requested(&self) {
+        self.requests.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn handled(&self) {
+        if self.requests.fetch_sub(1, Ordering::AcqRel) == REQUESTS {
+            self.reader.wake();
+        }
+    }
+
+    /// Asked after the reader was registered, so that no wake is missed.
+    pub(super) fn overrun(&self) -> bool {
+        self.requests.load(Ordering::Acquire) >= REQUESTS
     }
 
     pub(crate) fn queued(&self) {

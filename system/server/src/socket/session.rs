@@ -32,7 +32,7 @@ pub(super) struct Session<B: Backend> {
     chat: Arc<Chat<B>>,
     identity: Identity,
     outbox: Arc<Outbox<B::Adapter>>,
-    requests: mpsc::Receiver<Request<B::Adapter>>,
+    requests: mpsc::UnboundedReceiver<Request<B::Adapter>>,
     gone: Arc<Notify>,
     first: Option<(Room, Option<Offset>)>,
     /// Its end leaves every room.
@@ -73,7 +73,7 @@ impl<B: Backend> Session<B> {
         chat: Arc<Chat<B>>,
         identity: Identity,
         outbox: Arc<Outbox<B::Adapter>>,
-        requests: mpsc::Receiver<Request<B::Adapter>>,
+        requests: mpsc::UnboundedReceiver<Request<B::Adapter>>,
         gone: Arc<Notify>,
     ) -> Self {
         let limit = RateLimit::new(chat.rate_limit);
@@ -111,7 +111,10 @@ impl<B: Backend> Session<B> {
                 () = &mut ended => break,
                 phase = life.next() => self.phase(phase),
                 Some(done) = self.doing.next(), if !self.doing.is_empty() => self.done(done),
-                Some(request) = self.requests.recv() => self.request(request),
+                Some(request) = self.requests.recv() => {
+                    link.handled();
+                    self.request(request);
+                }
             }
         }
         self.end();
@@ -175,7 +178,7 @@ impl<B: Backend> Session<B> {
     fn join(&mut self, join: Join, answer: Answer<B::Adapter>) {
         let Join { room, offset } = join;
         if let Some(Place::Joining(_)) = self.rooms.get(&room) {
-            return self.join_again(room, offset, answer);
+            return self.join_again(&room, offset, answer);
         }
         if !self.rooms.contains_key(&room)
             && let Err(refusal) = self.may_enter(&room)
@@ -190,10 +193,10 @@ impl<B: Backend> Session<B> {
     }
 
     /// Two joins of one room at once: the second is answered when the first is through.
-    fn join_again(&mut self, room: Room, offset: Option<Offset>, answer: Answer<B::Adapter>) {
+    fn join_again(&mut self, room: &Room, offset: Option<Offset>, answer: Answer<B::Adapter>) {
         if let Answer::Ack(ack) = answer {
             let asked = Asked::Join(Join { room: room.clone(), offset });
-            self.park(&room, Request { asked, ack, arrived: Instant::now() });
+            self.park(room, Request { asked, ack, arrived: Instant::now() });
         }
     }
 
@@ -321,7 +324,11 @@ impl<B: Backend> Session<B> {
         result
     }
 
-    fn end(self) {
+    fn end(mut self) {
+        self.requests.close();
+        while self.requests.try_recv().is_ok() {
+            self.outbox.link().handled();
+        }
         self.chat.metrics.session(Some(self.rooms.len()), None);
     }
 }

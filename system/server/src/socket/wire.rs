@@ -1,5 +1,5 @@
 //! What stands between socketioxide and the socket: a stream that can be cut from outside, that gives up on a peer
-//! which takes no bytes, and that completes what socketioxide cannot say (a CONNECT_ERROR with `data`).
+//! which takes no bytes, that reads no faster than requests are worked off, and that completes what socketioxide cannot say (a CONNECT_ERROR with `data`).
 //!
 //! Writes are all or nothing towards tungstenite: it hands over whole frames, what the kernel does not take at once is
 //! kept here, so that every write begins at a frame's first byte. Deliberately absent until `system/wire`: ready
@@ -79,6 +79,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         let this = self.get_mut();
         this.link.reader.register(context.waker());
         this.alive()?;
+        if this.link.overrun() {
+            return Poll::Pending;
+        }
         Pin::new(&mut this.stream).poll_read(context, into)
     }
 }

@@ -69,3 +69,17 @@ async fn whoever_waits_for_room_is_told_when_the_stream_is_flushed_or_gone() {
     drop(wire);
     link.below(1).await;
 }
+
+#[tokio::test]
+async fn a_stream_is_read_no_faster_than_requests_are_worked_off() {
+    let (mut wire, mut far, link) = wire(100);
+    far.write_all(b"ab").await.unwrap();
+    for _ in 0..512 {
+        link.requested();
+    }
+    let reader = tokio::spawn(async move { wire.read_u8().await.unwrap() });
+    tokio::task::yield_now().await;
+    assert!(!reader.is_finished());
+    link.handled();
+    assert_eq!(reader.await.unwrap(), b'a');
+}

@@ -46,7 +46,7 @@ impl LogMetrics {
 }
 
 fn of(shard: usize) -> [KeyValue; 1] {
-    [KeyValue::new("shard", shard as i64)]
+    [KeyValue::new("shard", shard.cast_signed() as i64)]
 }
 
 impl Probe for LogMetrics {

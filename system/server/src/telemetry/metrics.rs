@@ -167,7 +167,7 @@ impl Metrics {
             let this = Arc::clone(self);
             counter(meter, metric, move || read(&this));
         }
-        let gauges: [(&Metric, fn(&Metrics) -> f64); 3] = [
+        let gauges: [(&Metric, Level); 3] = [
             (&names::CONNECTIONS, |m| m.connections.load(Ordering::Relaxed) as f64),
             (&names::SEND_QUEUE_PEAK, |m| m.queue_peak.swap(0, Ordering::Relaxed) as f64),
             (&names::RUNTIME_LAG, |m| m.lag_micros.swap(0, Ordering::Relaxed) as f64 / 1e6),
@@ -215,13 +215,17 @@ impl Metrics {
     }
 }
 
+/// One level of this node.
+type Level = fn(&Metrics) -> f64;
+/// One number of a shard.
+type ByShard = fn(&Shard) -> f64;
+
 fn observe_others(meter: &Meter, others: &Arc<impl Observed>) {
     let of = Arc::clone(others);
     gauges_of(meter, &names::READY, move || vec![(f64::from(u8::from(of.ready())), vec![])]);
     let of = Arc::clone(others);
     gauges_of(meter, &names::APPENDS_PENDING, move || vec![(of.status().pending as f64, vec![])]);
-    type Read = fn(&Shard) -> f64;
-    let by_shard: [(&Metric, Read); 2] = [
+    let by_shard: [(&Metric, ByShard); 2] = [
         (&names::SHARD_DEGRADED, |shard| f64::from(u8::from(shard.degraded.is_some()))),
         (&names::SHARD_EPOCH, |shard| shard.epoch as f64),
     ];
@@ -229,7 +233,9 @@ fn observe_others(meter: &Meter, others: &Arc<impl Observed>) {
         let of = Arc::clone(others);
         gauges_of(meter, metric, move || {
             let shards = of.status().shards.into_iter();
-            shards.map(|shard| (read(&shard), vec![KeyValue::new("shard", shard.number as i64)])).collect()
+            shards
+                .map(|shard| (read(&shard), vec![KeyValue::new("shard", shard.number.cast_signed() as i64)]))
+                .collect()
         });
     }
 }

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::server::{PATIENCE, Server};
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Packet {
+pub(crate) enum Packet {
     Connected,
     Refused(Value),
     Event(String, Value),
@@ -20,21 +20,21 @@ pub enum Packet {
     Closed,
 }
 
-pub struct Client {
+pub(crate) struct Client {
     stream: WebSocketStream<TcpStream>,
     /// Everything that came, in order; what a test took is gone.
-    pub inbox: Vec<Packet>,
+    pub(crate) inbox: Vec<Packet>,
     acks: u64,
 }
 
 impl Client {
     /// A transport without a session.
-    pub async fn dial(server: &Server) -> Client {
+    pub(crate) async fn dial(server: &Server) -> Client {
         Client::over(TcpStream::connect(server.address).await.unwrap(), server.address).await
     }
 
     /// One whose kernel takes few bytes that nobody reads.
-    pub async fn dial_narrow(server: &Server) -> Client {
+    pub(crate) async fn dial_narrow(server: &Server) -> Client {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         Client::over(socket.connect(server.address).await.unwrap(), server.address).await
@@ -50,12 +50,12 @@ impl Client {
     }
 
     /// In the room `global`, from its head.
-    pub async fn join(server: &Server, name: &str) -> Client {
+    pub(crate) async fn join(server: &Server, name: &str) -> Client {
         Client::join_with(server, json!({ "token": name })).await.0
     }
 
     /// And what `joined` said.
-    pub async fn join_with(server: &Server, auth: Value) -> (Client, Value) {
+    pub(crate) async fn join_with(server: &Server, auth: Value) -> (Client, Value) {
         let mut client = Client::dial(server).await;
         client.connect(&auth).await;
         client.take(|packet| *packet == Packet::Connected).await;
@@ -63,16 +63,16 @@ impl Client {
         (client, joined)
     }
 
-    pub async fn connect(&mut self, auth: &Value) {
+    pub(crate) async fn connect(&mut self, auth: &Value) {
         self.write(format!("40{auth}")).await;
     }
 
-    pub async fn write(&mut self, packet: String) {
+    pub(crate) async fn write(&mut self, packet: String) {
         self.stream.send(Message::text(packet)).await.unwrap();
     }
 
     /// Asks for an ack.
-    pub async fn ask(&mut self, event: &str, payload: &Value) -> u64 {
+    pub(crate) async fn ask(&mut self, event: &str, payload: &Value) -> u64 {
         self.acks += 1;
         let id = self.acks;
         self.write(format!("42{id}{}", json!([event, payload]))).await;
@@ -80,19 +80,19 @@ impl Client {
     }
 
     /// Asks, and waits for the answer.
-    pub async fn call(&mut self, event: &str, payload: Value) -> Value {
+    pub(crate) async fn call(&mut self, event: &str, payload: Value) -> Value {
         let id = self.ask(event, &payload).await;
         self.ack(id).await
     }
 
-    pub async fn ack(&mut self, id: u64) -> Value {
+    pub(crate) async fn ack(&mut self, id: u64) -> Value {
         match self.take(|packet| matches!(packet, Packet::Ack(n, _) if *n == id)).await {
             Packet::Ack(_, answer) => answer,
             other => unreachable!("{other:?}"),
         }
     }
 
-    pub async fn event(&mut self, name: &str) -> Value {
+    pub(crate) async fn event(&mut self, name: &str) -> Value {
         match self.take(|packet| matches!(packet, Packet::Event(n, _) if n == name)).await {
             Packet::Event(_, payload) => payload,
             other => unreachable!("{other:?}"),
@@ -100,7 +100,7 @@ impl Client {
     }
 
     /// The contents of the next so many messages.
-    pub async fn contents(&mut self, messages: usize) -> Vec<String> {
+    pub(crate) async fn contents(&mut self, messages: usize) -> Vec<String> {
         let mut contents = Vec::new();
         for _ in 0..messages {
             contents.push(self.event("chat-message").await["content"].as_str().unwrap().to_owned());
@@ -108,7 +108,7 @@ impl Client {
         contents
     }
 
-    pub async fn take(&mut self, wanted: impl Fn(&Packet) -> bool) -> Packet {
+    pub(crate) async fn take(&mut self, wanted: impl Fn(&Packet) -> bool) -> Packet {
         let mut looked = 0;
         loop {
             if let Some(at) = self.inbox[looked..].iter().position(&wanted) {
@@ -121,7 +121,7 @@ impl Client {
     }
 
     /// One more packet into the inbox.
-    pub async fn read(&mut self) {
+    pub(crate) async fn read(&mut self) {
         let frame = tokio::time::timeout(PATIENCE, self.frame()).await;
         let frame = frame.unwrap_or_else(|_| panic!("nothing came; inbox: {:?}", self.inbox));
         match frame.as_deref() {
@@ -133,7 +133,7 @@ impl Client {
         }
     }
 
-    pub async fn closed(&mut self) {
+    pub(crate) async fn closed(&mut self) {
         self.take(|packet| *packet == Packet::Closed).await;
     }
 

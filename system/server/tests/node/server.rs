@@ -11,22 +11,22 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Server {
+pub(crate) struct Server {
     process: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
 }
 
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Server {
-    pub async fn start(arguments: &[&str]) -> Server {
+    pub(crate) async fn start(arguments: &[&str]) -> Server {
         let mut process = Command::new(env!("CARGO_BIN_EXE_chat-node"))
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
@@ -46,7 +46,7 @@ impl Server {
     }
 
     /// With `--auth none`: the token is the user's name.
-    pub async fn open(arguments: &[&str]) -> Server {
+    pub(crate) async fn open(arguments: &[&str]) -> Server {
         Server::start(&[&["--auth", "none"], arguments].concat()).await
     }
 
@@ -58,32 +58,32 @@ impl Server {
         self.log.lock().unwrap().iter().find_map(line)
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
     }
 
-    pub async fn exit_code(&mut self) -> i32 {
+    pub(crate) async fn exit_code(&mut self) -> i32 {
         let ended = |server: &mut Server| server.process.try_wait().unwrap();
         self.wait_for("the process's end", ended).await.code().expect("ended by a signal")
     }
 
     /// The value of one metric, with its labels as they are printed.
-    pub async fn metric(&self, name: &str) -> f64 {
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").await.body;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.request("GET", path, "").await
     }
 
     /// `headers`: whole lines, each with its line break.
-    pub async fn request(&self, method: &str, path: &str, headers: &str) -> Answer {
+    pub(crate) async fn request(&self, method: &str, path: &str, headers: &str) -> Answer {
         let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
         let host = self.address;
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
@@ -95,7 +95,7 @@ impl Server {
         Answer { status, head: head.to_lowercase(), body: body.to_owned() }
     }
 
-    pub async fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&mut Server) -> Option<T>) -> T {
+    pub(crate) async fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&mut Server) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(found) = look(self) {
