@@ -1,6 +1,6 @@
 //! H: what the system says, at the end, was said in each room since the run began.
 //!
-//! A fresh session a room, with the lowest offset that any member began from. Its receipts are recorded apart from
+//! A fresh session a room, with the lowest offset that any member began from and is still held. Its receipts are recorded apart from
 //! what members received: a member that was deaf in the run is not healed by somebody else's reading.
 
 use std::{sync::Arc, time::Duration};
@@ -42,18 +42,38 @@ impl Load {
 async fn read(crowd: Arc<Crowd>, room: usize, seed: u64, deadline: Instant) -> Result<(), Unread> {
     let name = crowd.rooms[room].name.clone();
     let unread = |why: String| Unread { room: name.as_str().to_owned(), why };
-    let first = crowd.rooms[room].ledger().first().ok_or_else(|| unread("nobody ever joined it".to_owned()))?;
-    let user = format!("reader.{name}");
+    let beginnings = crowd.rooms[room].ledger().beginnings();
+    for first in &beginnings {
+        // Where history was lost, what is held is what came after: members know from where.
+        if read_from(&crowd, room, *first, seed, deadline).await.map_err(unread)? == Far::ToTheEnd {
+            return Ok(());
+        }
+    }
+    Err(unread(match beginnings.first() {
+        Some(first) => format!("history after {first} is no longer held"),
+        None => "nobody ever joined it".to_owned(),
+    }))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Far {
+    ToTheEnd,
+    /// History from there on is no longer held.
+    Nowhere,
+}
+
+async fn read_from(crowd: &Crowd, room: usize, first: Offset, seed: u64, deadline: Instant) -> Result<Far, String> {
+    let room_name = crowd.rooms[room].name.clone();
+    let user = format!("reader.{room_name}");
     let urls: Vec<&str> = crowd.targets.nodes.iter().map(|node| node.url.as_str()).collect();
-    let mut config = Config::new(&urls, crowd.targets.tokens.of(&user)).map_err(|error| unread(error.to_string()))?;
-    (config.start, config.seed) = (room, seed);
-    let (client, events) = Client::start(config, uuids());
-    client.join(name.clone(), Some(first));
-    let mut reader = Reader { crowd: &crowd, room: name.clone(), user, events, at: first, head: None };
+    let config = Config::new(&urls, crowd.targets.tokens.of(&user)).map_err(|error| error.to_string())?;
+    let (client, events) = Client::start(Config { start: room, seed, ..config }, uuids());
+    client.join(room_name.clone(), Some(first));
+    let mut reader = Reader { crowd, room: room_name, user, events, at: first, head: None };
     let read = timeout_at(deadline, reader.read_on()).await;
     let far = reader.at;
     client.close().await;
-    read.unwrap_or_else(|_| Err(format!("not at its end in time, but at {far}"))).map_err(unread)
+    read.unwrap_or_else(|_| Err(format!("not at its end in time, but at {far}")))
 }
 
 struct Reader<'c> {
@@ -66,10 +86,11 @@ struct Reader<'c> {
 }
 
 impl Reader<'_> {
-    async fn read_on(&mut self) -> Result<(), String> {
+    async fn read_on(&mut self) -> Result<Far, String> {
         loop {
             let event = self.events.recv().await.ok_or("the client ended")?;
             match event.what {
+                What::Joined { joined } if !joined.recovered && self.head.is_none() => return Ok(Far::Nowhere),
                 What::Joined { joined } => self.joined(&joined)?,
                 What::JoinRefused { refusal, .. } => return Err(refusal.to_string()),
                 What::Received { ref message, hidden: false, .. } => self.received(&event, message),
@@ -77,7 +98,7 @@ impl Reader<'_> {
             }
             if let Some(head) = self.head.filter(|head| self.at >= *head) {
                 self.end(head);
-                return Ok(());
+                return Ok(Far::ToTheEnd);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! history. Members that come and go are neither owed nor credited here: what is theirs, and how late it may be, only
 //! the history knows.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use system_protocol::{MessageId, Offset};
 
@@ -20,8 +20,8 @@ pub(crate) struct Ledger {
     owing: u32,
     /// The highest offset that was acked.
     head: Option<Offset>,
-    /// The lowest offset that any member's first join began from: where the run begins.
-    first: Option<Offset>,
+    /// Offsets that members began from: at their first join, and again where history was lost.
+    beginnings: BTreeSet<Offset>,
     /// Intended time of the latest send that was acked.
     acked_due: Option<u64>,
     last_receipt: u64,
@@ -54,7 +54,7 @@ impl Ledger {
             members: Vec::new(),
             owing: 0,
             head: None,
-            first: None,
+            beginnings: BTreeSet::new(),
             acked_due: None,
             last_receipt: 0,
             unresolved: 0,
@@ -126,14 +126,11 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn joined(&mut self, member: usize, offset: Option<Offset>) {
+    pub(crate) fn joined(&mut self, member: usize, offset: Option<Offset>, recovered: bool) {
         let member = &mut self.members[member];
         member.joined = true;
-        if member.cursor.is_none() {
-            self.first = match (self.first, offset) {
-                (Some(first), Some(offset)) => Some(first.min(offset)),
-                (first, offset) => first.or(offset),
-            };
+        if member.cursor.is_none() || !recovered {
+            self.beginnings.extend(offset);
         }
         member.cursor = offset.or(member.cursor);
     }
@@ -184,8 +181,9 @@ impl Ledger {
         self.unresolved
     }
 
-    pub(crate) fn first(&self) -> Option<Offset> {
-        self.first
+    /// Where the run begins, then where it began again after a loss of history.
+    pub(crate) fn beginnings(&self) -> Vec<Offset> {
+        self.beginnings.iter().copied().collect()
     }
 
     pub(crate) fn acked_due(&self) -> Option<u64> {

@@ -13,7 +13,7 @@ fn room() -> Ledger {
     let mut ledger = Ledger::new();
     for stays in [true, true, false] {
         let member = ledger.enrol(stays);
-        ledger.joined(member, offset(1));
+        ledger.joined(member, offset(1), true);
     }
     ledger
 }
@@ -67,7 +67,7 @@ fn level_means_everyone_is_in_and_as_far_as_the_last_ack() {
     assert!(room.level());
     room.parted(1);
     assert!(!room.level() && !room.settled());
-    room.joined(1, offset(2));
+    room.joined(1, offset(2), true);
     room.parted(2);
     assert!(room.settled() && !room.level(), "who comes and goes need not be in, until the end");
 }
@@ -77,10 +77,13 @@ fn the_run_begins_where_the_first_joins_began() {
     let mut room = Ledger::new();
     for first in [5, 3, 4] {
         let member = room.enrol(true);
-        room.joined(member, offset(first));
+        room.joined(member, offset(first), true);
     }
-    room.joined(0, offset(1));
-    assert_eq!(room.first(), offset(3), "a later join of a member says nothing of the beginning");
+    room.joined(0, offset(1), true);
+    let beginnings: Vec<Option<Offset>> = room.beginnings().into_iter().map(Some).collect();
+    assert_eq!(beginnings[0], offset(3), "a later join of a member says nothing of the beginning");
+    room.joined(1, offset(9), false);
+    assert_eq!(room.beginnings().last().copied(), offset(9), "after a loss of history it begins again");
 }
 
 #[test]
