@@ -72,7 +72,8 @@ pub struct ChatTopology {
 impl ChatTopology {
     /// Only Redis.
     pub fn none() -> ChatTopology {
-        let program = Program { command: PathBuf::new(), arguments: Vec::new(), ready: Ready::Listening };
+        let program =
+            Program { command: PathBuf::new(), arguments: Vec::new(), ready: Ready::Listening, inherits: false };
         ChatTopology { nodes: 0, program, args: Vec::new(), env: BTreeMap::new() }
     }
 
@@ -95,6 +96,8 @@ pub struct Program {
     pub command: PathBuf,
     pub arguments: Vec<String>,
     pub ready: Ready,
+    /// Whether it finds the harness's environment in its own. The reference node does not: `CHAT_…` would change it.
+    pub inherits: bool,
 }
 
 /// How a chat node shows that it serves.
@@ -114,6 +117,7 @@ impl Program {
             command: chat_node,
             arguments: arguments.map(ToOwned::to_owned).to_vec(),
             ready: Ready::Http("/ready".to_owned()),
+            inherits: false,
         }
     }
 

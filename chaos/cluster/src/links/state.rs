@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// An end of a link: a Redis node by number, or whoever is not one (chat nodes, this harness's own clients).
+/// An end of a link: a Redis node by number, or whoever is not one (chat nodes, clients of this harness).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Node {
     Redis(u8),
@@ -17,18 +17,18 @@ pub enum Node {
 pub enum Kind {
     /// Between Redis nodes on the client port.
     Replication,
-    /// Gossip, votes.
+    /// Gossip and votes.
     Bus,
     /// Everything else on the client port.
     Client,
 }
 
-/// What happens to bytes on a link.
+/// What happens to the bytes of a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkState {
     /// Each byte arrives so much later; order is kept.
     pub delay: Duration,
-    /// Nothing arrives; connections stay. Healed, what was sent arrives, as TCP's retransmission would bring it.
+    /// Nothing arrives, and connections stay. Once healed, what was sent arrives, as TCP's retransmission would bring it.
     pub cut: bool,
 }
 
@@ -41,7 +41,7 @@ impl LinkState {
     }
 }
 
-/// Evidence: what a link did since the cluster was formed. Bytes, connections apart.
+/// Evidence: what a link did. Bytes, `refused` apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
     /// Arrived.
@@ -50,31 +50,12 @@ pub struct Carried {
     pub delayed: u64,
     /// Sent while the link was cut.
     pub withheld: u64,
-    /// Never arrived, because the source died first (or the destination went away).
+    /// Never arrived: the source died first, or the destination went away.
     pub dropped: u64,
     /// Held right now.
     pub held: u64,
-    /// Connections that were asked for while the link was cut.
+    /// Connections that were opened while the link was cut.
     pub refused: u64,
-}
-
-#[derive(Debug)]
-pub struct Links;
-impl Links {
-    /// From now on bytes of `kind` from `from` to `to` are treated so. Also those that are held already.
-    pub fn set(&self, _from: Node, _to: Node, _kind: Kind, _state: LinkState) {
-        unimplemented!()
-    }
-    pub fn state(&self, _from: Node, _to: Node, _kind: Kind) -> LinkState {
-        unimplemented!()
-    }
-    pub fn carried(&self, _from: Node, _to: Node, _kind: Kind) -> Carried {
-        unimplemented!()
-    }
-    /// Heals every link.
-    pub fn clear(&self) {
-        unimplemented!()
-    }
 }
 
 impl fmt::Display for Node {
@@ -83,5 +64,15 @@ impl fmt::Display for Node {
             Node::Redis(number) => write!(out, "redis-{number}"),
             Node::Clients => write!(out, "clients"),
         }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Kind::Replication => "replication",
+            Kind::Bus => "bus",
+            Kind::Client => "client",
+        })
     }
 }

@@ -1,0 +1,116 @@
+//! The seam between a cluster and what its servers run on: processes here, containers later.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::Pin,
+};
+
+use crate::{ClusterError, Server};
+
+/// A verb under way.
+pub(crate) type Verb<'a> = Pin<Box<dyn Future<Output = Result<(), ClusterError>> + Send + 'a>>;
+
+/// What a cluster asks of the place where its servers run.
+pub(crate) trait Backend: Send + Sync {
+    /// Starts it in its data directory, which exists afterwards; it need not serve yet.
+    fn start<'a>(&'a self, server: Server, launch: &'a Launch) -> Verb<'a>;
+
+    /// Returns when the signal has had its effect: the process is gone, or stopped. A terminated one may take its time,
+    /// and is not waited for.
+    fn signal(&self, server: Server, signal: Signal) -> Verb<'_>;
+
+    fn state(&self, server: Server) -> ProcessState;
+
+    fn place(&self, server: Server) -> Place;
+}
+
+/// What to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Whether the harness's own environment is there too.
+    pub(crate) inherits: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// SIGKILL.
+    Kill,
+    /// SIGTERM.
+    Terminate,
+    /// SIGSTOP.
+    Pause,
+    /// SIGCONT.
+    Resume,
+}
+
+/// What the operating system says of a server's process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProcessState {
+    Running {
+        pid: u32,
+    },
+    /// State T.
+    Paused {
+        pid: u32,
+    },
+    /// How it ended, or that it was never started.
+    Ended(String),
+}
+
+impl ProcessState {
+    pub fn pid(&self) -> Option<u32> {
+        match self {
+            ProcessState::Running { pid } | ProcessState::Paused { pid } => Some(*pid),
+            ProcessState::Ended(_) => None,
+        }
+    }
+
+    pub fn has_ended(&self) -> bool {
+        matches!(self, ProcessState::Ended(_))
+    }
+}
+
+impl fmt::Display for ProcessState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProcessState::Running { pid } => write!(out, "running (pid {pid})"),
+            ProcessState::Paused { pid } => write!(out, "stopped (pid {pid}, state T)"),
+            ProcessState::Ended(how) => write!(out, "{how}"),
+        }
+    }
+}
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Where it listens itself.
+    pub(crate) address: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) log: PathBuf,
+}
+
+const TAIL: usize = 12;
+
+/// The end of a log, to be appended to a sentence; empty when there is none.
+pub(crate) fn evidence(log: &Path) -> String {
+    match tail(log, TAIL) {
+        text if text.is_empty() => String::new(),
+        text => format!("\n{}:\n{text}", log.display()),
+    }
+}
+
+/// The last lines of a file, each with two spaces before it.
+pub(crate) fn tail(file: &Path, lines: usize) -> String {
+    let bytes = std::fs::read(file).unwrap_or_default();
+    let end = &bytes[bytes.len().saturating_sub(64 << 10)..];
+    let text = String::from_utf8_lossy(end);
+    let all: Vec<&str> = text.lines().collect();
+    let last = all[all.len().saturating_sub(lines)..].iter().map(|line| format!("  {line}"));
+    last.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,90 @@
+//! The chat nodes: started, waited for until they serve, ended.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Cluster, lock};
+use crate::{
+    ChatTopology, ClusterError, Ready, Server,
+    backend::{Launch, Signal},
+    http,
+};
+
+const READY: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// So that few spans are lost with a killed node.
+const EXPORT_MS: &str = "100";
+
+impl Cluster {
+    /// Replaces the chat nodes; the Redis Cluster stays as it is.
+    pub async fn start_chat(&self, chat: ChatTopology) -> Result<(), ClusterError> {
+        self.end_chat().await?;
+        lock(&self.topology).chat = chat.clone();
+        for server in chat.servers() {
+            self.backend.start(server, &self.chat_launch(server, &chat)).await?;
+        }
+        for server in chat.servers() {
+            self.wait_until_ready(server, &chat.program.ready).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn end_chat(&self) -> Result<(), ClusterError> {
+        for server in self.chat().servers().filter(|server| !self.backend.state(*server).has_ended()) {
+            self.backend.signal(server, Signal::Kill).await?;
+        }
+        lock(&self.topology).chat.nodes = 0;
+        Ok(())
+    }
+
+    pub(super) async fn start_chat_node(&self, server: Server, chat: &ChatTopology) -> Result<(), ClusterError> {
+        self.backend.start(server, &self.chat_launch(server, chat)).await?;
+        self.wait_until_ready(server, &chat.program.ready).await
+    }
+
+    fn chat_launch(&self, server: Server, chat: &ChatTopology) -> Launch {
+        let address = self.address(server);
+        let (host, name) = (address.ip().to_string(), server.to_string());
+        let mut arguments = chat.program.filled(&host, address.port(), &self.redis_urls(), &name);
+        arguments.extend(chat.args.iter().cloned());
+        let mut environment = chat.env.clone();
+        if let Some(otlp) = &self.options.otlp {
+            environment.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), otlp.clone());
+            environment.entry("OTEL_BSP_SCHEDULE_DELAY".to_owned()).or_insert_with(|| EXPORT_MS.to_owned());
+        }
+        Launch { program: chat.program.command.clone(), arguments, environment, inherits: chat.program.inherits }
+    }
+
+    /// Until a chat node serves, by the sign that its program gives.
+    async fn wait_until_ready(&self, server: Server, ready: &Ready) -> Result<(), ClusterError> {
+        let until = Instant::now() + READY;
+        loop {
+            let state = self.backend.state(server);
+            if state.has_ended() {
+                return Err(self.failed(server, format!("did not start: it {state}")));
+            }
+            let Err(seen) = self.looks_ready(server, ready).await else { return Ok(()) };
+            if Instant::now() > until {
+                return Err(self.failed(server, format!("is not ready after {READY:?}: {seen}")));
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn looks_ready(&self, server: Server, ready: &Ready) -> Result<(), String> {
+        let address = self.address(server);
+        let look = async {
+            match ready {
+                Ready::Listening => tokio::net::TcpStream::connect(address).await.map(|_| (200, String::new())),
+                Ready::Http(path) => http::get(address, path).await,
+            }
+        };
+        match timeout(Duration::from_secs(1), look).await {
+            Err(_) => Err("no answer within 1s".to_owned()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Ok((200, _))) => Ok(()),
+            Ok(Ok((status, body))) => Err(format!("it answers {status}: {body}")),
+        }
+    }
+}

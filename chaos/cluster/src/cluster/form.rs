@@ -1,0 +1,120 @@
+//! Makes one cluster of servers that run: for the first time, or again, warm and emptied.
+
+use std::{collections::BTreeMap, fs, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::{Cluster, lock, start::FORMED};
+use crate::{ClusterError, RedisTopology, RespValue, Server, Topology, backend::Signal, redis_conf};
+
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+impl Cluster {
+    /// Returns when it is level.
+    pub(super) async fn form(&self, redis: &RedisTopology) -> Result<(), ClusterError> {
+        let mut ids = BTreeMap::new();
+        for server in redis.servers() {
+            ids.insert(server, self.ask(server, &["CLUSTER", "MYID"]).await?);
+            self.introduce(server, redis).await?;
+        }
+        for server in redis.servers().filter(|server| server.number() > redis.shards) {
+            let primary = Server::Redis(redis.shard_of(server.number()));
+            let id = ids[&primary].text().unwrap_or_default();
+            self.follow(server, primary, id).await?;
+        }
+        self.wait_until_level(FORMED).await?;
+        *lock(&self.writes) = self.write_calls().await;
+        Ok(())
+    }
+
+    /// Gives a node its config epoch (all different, or the nodes spend time on settling it), a primary its slots, and
+    /// makes it known to those before it.
+    async fn introduce(&self, server: Server, redis: &RedisTopology) -> Result<(), ClusterError> {
+        let number = server.number();
+        self.order(server, &["CLUSTER", "SET-CONFIG-EPOCH", &number.to_string()]).await?;
+        if number <= redis.shards {
+            let (low, high) = redis.slots_of(number);
+            self.order(server, &["CLUSTER", "ADDSLOTSRANGE", &low.to_string(), &high.to_string()]).await?;
+        }
+        for other in (1..number).map(Server::Redis) {
+            let address = self.ground.announced(other);
+            let (host, port) = (address.ip().to_string(), address.port().to_string());
+            self.order(server, &["CLUSTER", "MEET", &host, &port]).await?;
+        }
+        Ok(())
+    }
+
+    /// Again and again until it knows the primary that it shall follow.
+    async fn follow(&self, server: Server, primary: Server, id: &str) -> Result<(), ClusterError> {
+        let until = Instant::now() + FORMED;
+        loop {
+            match self.order(server, &["CLUSTER", "REPLICATE", id]).await {
+                Ok(()) => return Ok(()),
+                Err(error) if Instant::now() > until => {
+                    return Err(self.failed(server, format!("cannot be made a replica of {primary}: {error}")));
+                }
+                Err(_) => sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
+    /// Asks for something that is answered with OK.
+    pub(super) async fn order(&self, server: Server, command: &[&str]) -> Result<(), ClusterError> {
+        match self.ask(server, command).await? {
+            RespValue::Text(_) => Ok(()),
+            other => Err(ClusterError::Refused { server, command: command.join(" "), answer: format!("{other:?}") }),
+        }
+    }
+
+    /// Heals everything, empties the warm servers and forms the cluster anew, which takes about a second where a boot
+    /// takes more than two. Chat nodes are ended, and those of `topology` started. The number of Redis nodes stays; their
+    /// settings may change, unless Redis reads them only at its start.
+    pub async fn reform(&self, topology: Topology) -> Result<(), ClusterError> {
+        let redis = &topology.redis;
+        let nodes = lock(&self.topology).redis.nodes();
+        if redis.nodes() != nodes {
+            let why = format!("{nodes} Redis servers are running; {} cannot be made of them", redis.nodes());
+            return Err(ClusterError::Ground(why));
+        }
+        self.end_chat().await?;
+        self.links.clear();
+        for server in redis.servers() {
+            self.warm(server, redis).await?;
+        }
+        for server in redis.servers() {
+            self.empty(server, redis).await?;
+        }
+        lock(&self.topology).redis = topology.redis.clone();
+        self.links.forget();
+        self.form(redis).await?;
+        self.start_chat(topology.chat).await
+    }
+
+    /// Running and serving, whatever was done to it. One that was killed starts empty.
+    async fn warm(&self, server: Server, redis: &RedisTopology) -> Result<(), ClusterError> {
+        let state = self.backend.state(server);
+        if state.has_ended() {
+            // What is left of its data is of the cluster before.
+            let _ = fs::remove_dir_all(self.backend.place(server).data);
+            self.launch_redis(server, redis).await?;
+        } else {
+            self.backend.signal(server, Signal::Resume).await?;
+        }
+        self.wait_until_serving(server).await
+    }
+
+    /// As if it had just been started.
+    async fn empty(&self, server: Server, redis: &RedisTopology) -> Result<(), ClusterError> {
+        let settings = redis_conf::changeable(redis);
+        let pairs = settings.iter().flat_map(|(name, value)| [&**name, value]);
+        let set: Vec<&str> = ["CONFIG", "SET"].into_iter().chain(pairs).collect();
+        self.order(server, &set).await?;
+        // A replica refuses FLUSHALL, and empties itself when it is reset.
+        self.ask(server, &["FLUSHALL"]).await?;
+        self.order(server, &["CLUSTER", "RESET", "HARD"]).await?;
+        for command in [&["FLUSHALL"][..], &["FUNCTION", "FLUSH"], &["CONFIG", "RESETSTAT"]] {
+            self.order(server, command).await?;
+        }
+        Ok(())
+    }
+}

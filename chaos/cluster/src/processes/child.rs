@@ -1,0 +1,73 @@
+//! One process that we started. Its id stays its own until it is waited for here, so it can be signalled by id.
+
+use std::{fs, io, os::unix::process::ExitStatusExt, process};
+
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal as Number, killpg},
+    unistd::Pid,
+};
+
+use crate::backend::{ProcessState, Signal};
+
+pub(super) struct Child {
+    process: process::Child,
+}
+
+impl Child {
+    pub(super) fn new(process: process::Child) -> Child {
+        Child { process }
+    }
+
+    /// To its process group, so that what it started goes with it. No error when it has ended already.
+    pub(super) fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        if self.state().has_ended() {
+            return Ok(());
+        }
+        let number = match signal {
+            Signal::Kill => Number::SIGKILL,
+            Signal::Terminate => Number::SIGTERM,
+            Signal::Pause => Number::SIGSTOP,
+            Signal::Resume => Number::SIGCONT,
+        };
+        match killpg(self.group(), number) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn state(&mut self) -> ProcessState {
+        let pid = self.process.id();
+        match self.process.try_wait() {
+            Ok(None) if is_stopped(pid) => ProcessState::Paused { pid },
+            Ok(None) => ProcessState::Running { pid },
+            Ok(Some(status)) => ProcessState::Ended(ended(status)),
+            Err(error) => ProcessState::Ended(format!("cannot be waited for: {error}")),
+        }
+    }
+
+    /// Kills it and waits for it.
+    pub(super) fn end(&mut self) {
+        if self.signal(Signal::Kill).is_ok() {
+            let _ = self.process.wait();
+        }
+    }
+
+    fn group(&self) -> Pid {
+        Pid::from_raw(self.process.id().cast_signed())
+    }
+}
+
+fn ended(status: process::ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("ended by signal {signal}"),
+        (None, Some(code)) => format!("ended with exit code {code}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// The state is the first word behind the last parenthesis: the name before it may hold any character.
+fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
+}

@@ -1,0 +1,130 @@
+//! The processes backend: every server a process of this machine, on a loopback address of its own.
+//!
+//! Linux only: all of 127.0.0.0/8 is local there, and a child can be told to die with its parent.
+
+mod child;
+mod spawner;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    ClusterError, Server,
+    backend::{Backend, Launch, Place, ProcessState, Signal, Verb, evidence},
+    ground::Ground,
+};
+use child::Child;
+
+/// A kill or a stop takes effect within milliseconds, unless the process waits for a disk.
+const EFFECT: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+pub(crate) struct Processes {
+    ground: Arc<Ground>,
+    root: PathBuf,
+    logs: PathBuf,
+    children: Mutex<BTreeMap<Server, Child>>,
+}
+
+impl Processes {
+    /// Data directories below `root`.
+    pub(crate) fn new(ground: Arc<Ground>, root: PathBuf, logs: PathBuf) -> Processes {
+        Processes { ground, root, logs, children: Mutex::default() }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<Server, Child>) -> T) -> T {
+        work(&mut self.children.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn spawn(&self, server: Server, launch: &Launch) -> io::Result<()> {
+        let place = self.place(server);
+        fs::create_dir_all(&place.data)?;
+        fs::create_dir_all(&self.logs)?;
+        let log = OpenOptions::new().create(true).append(true).open(&place.log)?;
+        let mut command = Command::new(&launch.program);
+        if !launch.inherits {
+            command.env_clear();
+        }
+        command.args(&launch.arguments).envs(&launch.environment).current_dir(&place.data);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = Child::new(spawner::spawn(command)?);
+        self.with(|children| children.insert(server, child));
+        Ok(())
+    }
+
+    async fn send(&self, server: Server, signal: Signal) -> Result<(), ClusterError> {
+        let failed = |why: String| ClusterError::Process { server, why, log: String::new() };
+        let sent = self.with(|children| children.get_mut(&server).map(|child| child.signal(signal)));
+        match sent {
+            None => return Err(failed("was never started".to_owned())),
+            Some(Err(error)) => return Err(failed(format!("cannot be sent {signal:?}: {error}"))),
+            Some(Ok(())) => {}
+        }
+        let until = Instant::now() + EFFECT;
+        while !took_effect(signal, &self.state(server)) {
+            if Instant::now() > until {
+                let state = self.state(server);
+                return Err(failed(format!("was sent {signal:?} and is {state} after {EFFECT:?}")));
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+}
+
+fn took_effect(signal: Signal, state: &ProcessState) -> bool {
+    match signal {
+        Signal::Kill => state.has_ended(),
+        Signal::Pause => !matches!(state, ProcessState::Running { .. }),
+        Signal::Resume => !matches!(state, ProcessState::Paused { .. }),
+        Signal::Terminate => true,
+    }
+}
+
+impl Backend for Processes {
+    fn start<'a>(&'a self, server: Server, launch: &'a Launch) -> Verb<'a> {
+        Box::pin(async move {
+            if let Some(pid) = self.state(server).pid() {
+                let why = format!("cannot be started: it runs already (pid {pid})");
+                return Err(ClusterError::Process { server, why, log: String::new() });
+            }
+            self.spawn(server, launch).map_err(|error| ClusterError::Process {
+                server,
+                why: format!("{} cannot be started: {error}", launch.program.display()),
+                log: evidence(&self.place(server).log),
+            })
+        })
+    }
+
+    fn signal(&self, server: Server, signal: Signal) -> Verb<'_> {
+        Box::pin(self.send(server, signal))
+    }
+
+    fn state(&self, server: Server) -> ProcessState {
+        let never = || ProcessState::Ended("was never started".to_owned());
+        self.with(|children| children.get_mut(&server).map_or_else(never, Child::state))
+    }
+
+    fn place(&self, server: Server) -> Place {
+        Place {
+            address: self.ground.own(server),
+            data: self.root.join(server.to_string()),
+            log: self.logs.join(format!("{server}.log")),
+        }
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.with(|children| children.values_mut().for_each(Child::end));
+    }
+}
