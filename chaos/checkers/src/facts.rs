@@ -17,7 +17,7 @@ pub(crate) use places::{NOWHERE, Place, Places};
 pub(crate) use seen::Seen;
 pub(crate) use sessions::{End, Session};
 
-use crate::{Contract, Question};
+use crate::{Question, Rule};
 
 /// Bits of [`LaneFacts::marks`], one byte a receipt.
 pub(crate) mod mark {
@@ -114,8 +114,8 @@ impl<'h> Facts<'h> {
         (0u32..).zip(&self.fates).filter(move |(_, of)| **of == fate).map(|(message, _)| message)
     }
 
-    pub(crate) fn durable(&self) -> bool {
-        self.question.contract == Contract::AckedIsDurable
+    pub(crate) fn promised(&self, rule: Rule) -> bool {
+        self.question.contract.promises(rule)
     }
 
     /// Makes `seen` hold what the lane received within its sessions.

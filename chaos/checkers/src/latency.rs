@@ -54,7 +54,7 @@ impl Histogram {
 }
 
 fn bucket(us: u64) -> usize {
-    let power = 63 - (us | 1).leading_zeros();
+    let power = (us | 1).ilog2();
     match power.checked_sub(PARTS.ilog2()) {
         None => us as usize,
         Some(shift) => (shift * PARTS + (us >> shift) as u32) as usize,

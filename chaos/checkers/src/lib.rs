@@ -17,6 +17,6 @@ mod rules;
 mod verdict;
 
 pub use judge::judge;
-pub use question::{Budgets, Contract, FaultSeen, Measured, Promotion, Question, Telemetry};
+pub use question::{Budgets, Contract, FaultSeen, Measured, NodeRoom, Promotion, Question, Telemetry};
 pub use rule::Rule;
 pub use verdict::{Anomaly, Latency, Numbers, Outcome, Quantile, RuleResult, State, Verdict};

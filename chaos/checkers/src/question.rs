@@ -23,6 +23,9 @@ pub struct Question {
     pub promotions: Vec<Promotion>,
     #[serde(default)]
     pub measured: Vec<Measured>,
+    /// Pairs of node and room for which not even a canary could be sent after heal.
+    #[serde(default)]
+    pub unreached: Vec<NodeRoom>,
     #[serde(default)]
     pub telemetry: Telemetry,
     /// The worst lag of the harness itself; past 100 ms nothing can be said about times.
@@ -41,6 +44,7 @@ impl Question {
             faults: Vec::new(),
             promotions: Vec::new(),
             measured: Vec::new(),
+            unreached: Vec::new(),
             telemetry: Telemetry::default(),
             own_lag_ms: 0,
             history_window_ms: 600_000,
@@ -48,7 +52,8 @@ impl Question {
     }
 }
 
-/// What the system promises.
+/// What the system promises. Rules 1, 7, 8, 10, 11 and 12 are outside `AtMostOnce`; 8, 10, 11 and 12 also need a
+/// system with offsets, which the history shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Contract {
@@ -56,6 +61,14 @@ pub enum Contract {
     AckedIsDurable,
     /// Plain Socket.IO: no history, no order across nodes, a member that is away misses what is said.
     AtMostOnce,
+}
+
+impl Contract {
+    /// Whether the contract promises what the rule says; a system without offsets may still not be able to.
+    pub fn promises(self, rule: Rule) -> bool {
+        let durable = [Rule::R1, Rule::R7, Rule::R8, Rule::R10, Rule::R11, Rule::R12];
+        self == Contract::AckedIsDurable || !durable.contains(&rule)
+    }
 }
 
 /// In milliseconds; what is `None` is not judged.
@@ -118,6 +131,13 @@ pub struct Measured {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<At>,
     pub latest_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeRoom {
+    pub node: String,
+    pub room: String,
 }
 
 /// Whether the spans that should be there are.

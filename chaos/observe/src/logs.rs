@@ -28,8 +28,8 @@ mod tests {
     fn only_the_end_of_a_long_log_is_shown() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let text: String = (0..20_000).map(|nth| format!("line {nth}\n")).collect();
-        std::fs::write(&path, text).unwrap();
+        let lines: Vec<_> = (0..20_000).map(|nth| format!("line {nth}")).collect();
+        std::fs::write(&path, lines.join("\n")).unwrap();
         assert_eq!(tail(&path, 2).unwrap(), "line 19998\nline 19999");
         std::fs::write(&path, "one").unwrap();
         assert_eq!(tail(&path, 5).unwrap(), "one");

@@ -30,7 +30,7 @@ struct Tally {
 }
 
 pub(super) fn check(facts: &Facts<'_>, numbers: &mut Numbers) -> Findings {
-    if !facts.durable() {
+    if !facts.promised(Rule::R1) {
         return Findings::outside(Rule::R1);
     }
     let acked = if facts.offsets { Vec::new() } else { acked_by_room(facts) };
@@ -40,9 +40,10 @@ pub(super) fn check(facts: &Facts<'_>, numbers: &mut Numbers) -> Findings {
     for (nth, lane) in facts.lanes.iter().enumerate() {
         facts.see(lane, &mut seen);
         let of_room = &mut missing[lane.lane.room as usize];
-        findings.examined += match facts.offsets {
-            true => by_slice(facts, nth, lane, &seen, of_room),
-            false => by_time(facts, nth, lane, &acked[lane.lane.room as usize], &seen, of_room),
+        findings.examined += if facts.offsets {
+            by_slice(facts, nth, lane, &seen, of_room)
+        } else {
+            by_time(facts, nth, lane, &acked[lane.lane.room as usize], &seen, of_room)
         };
     }
     for (room, mut missing) in missing.into_iter().enumerate() {

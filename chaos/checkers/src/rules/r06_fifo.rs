@@ -15,22 +15,35 @@ struct Latest {
     message: u32,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// Nothing of this sender came before.
+    First,
+    InOrder,
+    /// This message came before, and was sent after the ack.
+    After(u32),
+}
+
 struct Senders(Vec<Latest>);
 
 impl Senders {
-    /// The next message in a lane; the message that should have come later but came before, if there is one.
-    /// `None` when nothing of this sender was seen before.
+    /// The next message in a lane.
     #[inline]
-    fn see(&mut self, facts: &Facts<'_>, lane: u32, message: u32) -> Option<Option<u32>> {
+    fn see(&mut self, facts: &Facts<'_>, lane: u32, message: u32) -> Seen {
         let sent = facts.message(message);
-        let (latest, first_send) = (&mut self.0[sent.sender as usize], sent.first_send?.nth);
+        let (latest, Some(first_send)) = (&mut self.0[sent.sender as usize], sent.first_send) else {
+            return Seen::First;
+        };
+        let first_send = first_send.nth;
         let before = (latest.lane == lane).then_some(*latest);
         if before.is_none_or(|before| before.sent < first_send) {
             *latest = Latest { lane, sent: first_send, message };
         }
-        let before = before?;
-        let inverted = sent.first_ack.is_some_and(|acked| acked.nth < before.sent);
-        Some(inverted.then_some(before.message))
+        match before {
+            None => Seen::First,
+            Some(before) if sent.first_ack.is_some_and(|acked| acked.nth < before.sent) => Seen::After(before.message),
+            Some(_) => Seen::InOrder,
+        }
     }
 }
 
@@ -43,9 +56,9 @@ pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
             if marks & mark::REPEAT != 0 || facts.message(message).room != lane.lane.room {
                 continue;
             }
-            let Some(seen) = senders.see(facts, nth as u32 + 1, message) else { continue };
-            findings.examined += 1;
-            if let Some(first) = seen {
+            let seen = senders.see(facts, nth as u32 + 1, message);
+            findings.examined += u64::from(seen != Seen::First);
+            if let Seen::After(first) = seen {
                 findings.add(2, |rule| {
                     let detail = format!("received after {}, which was sent after its ack", name(facts, first));
                     facts.anomaly(rule, "inversion", detail).receipt(nth, receipt).done()
@@ -58,15 +71,18 @@ pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
 }
 
 fn in_the_log(facts: &Facts<'_>, senders: &mut Senders, findings: &mut Findings) {
+    let mut read_before = facts.seen();
     for (number, room) in (0u32..).zip(&facts.history.rooms) {
-        let mut seen = facts.seen();
+        read_before.forget();
         for read in &room.finals {
             let entry = &facts.history.entries[read.entry as usize];
-            if !seen.insert(entry.message) || facts.message(entry.message).room != number {
+            if !read_before.insert(entry.message) || facts.message(entry.message).room != number {
                 continue;
             }
             let lane = facts.lanes.len() as u32 + number + 1;
-            if let Some(Some(first)) = senders.see(facts, lane, entry.message) {
+            let seen = senders.see(facts, lane, entry.message);
+            findings.examined += u64::from(seen != Seen::First);
+            if let Seen::After(first) = seen {
                 findings.add(1, |rule| {
                     let detail = format!("in the log after {}, which was sent after its ack", name(facts, first));
                     let draft = facts.anomaly(rule, "inversion in the log", detail).message(entry.message);

@@ -20,20 +20,19 @@ use crate::{
 const SHOWN: usize = 8;
 
 pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
-    if !facts.durable() {
+    if !facts.promised(Rule::R7) {
         return Findings::outside(Rule::R7);
     }
     let mut findings = Findings::of(Rule::R7);
-    let one_to_one = one_to_one(facts);
     let mut numbers = vec![NOWHERE; facts.history.messages.len()];
-    for room in 0..facts.history.rooms.len() {
+    for (room, one_to_one) in one_to_one(facts).into_iter().enumerate() {
         let members = facts.lanes_of[room].iter().filter(|lane| !facts.lanes[**lane].lane.receipts.is_empty()).count();
         let read = !facts.history.rooms[room].finals.is_empty();
         if members + usize::from(read) < 2 {
             continue;
         }
         findings.examined += sequences(facts, room).map(|sequence| sequence.pairs()).sum::<u64>();
-        if !(one_to_one[room] && sequences(facts, room).all(|sequence| sequence.in_order_of_offsets(facts))) {
+        if !(one_to_one && sequences(facts, room).all(|sequence| sequence.in_order_of_offsets(facts))) {
             search(facts, room, &mut numbers, &mut findings);
         }
     }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
-    if !facts.offsets || !facts.durable() {
+    if !facts.offsets || !facts.promised(Rule::R8) {
         return Findings::outside(Rule::R8);
     }
     let mut findings = Findings::of(Rule::R8);

@@ -57,9 +57,10 @@ fn outside_slices(facts: &Facts<'_>, nth: usize, lane: &LaneFacts<'_>, findings:
                 continue;
             }
             findings.add(1, |rule| {
-                let detail = match early {
-                    true => format!("from before its session, which began after {}", offset(session.start)),
-                    false => "from after the offset that its leave was answered with".to_owned(),
+                let detail = if early {
+                    format!("from before its session, which began after {}", offset(session.start))
+                } else {
+                    "from after the offset that its leave was answered with".to_owned()
                 };
                 facts.anomaly(rule, "leak", detail).receipt(nth, receipt).done()
             });

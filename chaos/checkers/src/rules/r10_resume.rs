@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
-    if !facts.offsets || !facts.durable() {
+    if !facts.offsets || !facts.promised(Rule::R10) {
         return Findings::outside(Rule::R10);
     }
     let mut findings = Findings::of(Rule::R10);

@@ -21,7 +21,7 @@ struct Appearance {
 }
 
 pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
-    if !facts.offsets || !facts.durable() {
+    if !facts.offsets || !facts.promised(Rule::R11) {
         return Findings::outside(Rule::R11);
     }
     let mut findings = Findings::of(Rule::R11);

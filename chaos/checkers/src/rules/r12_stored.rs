@@ -8,7 +8,7 @@ use crate::{
 };
 
 pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
-    if !facts.offsets || !facts.durable() {
+    if !facts.offsets || !facts.promised(Rule::R12) {
         return Findings::outside(Rule::R12);
     }
     let mut findings = Findings::of(Rule::R12);

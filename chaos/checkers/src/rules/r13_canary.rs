@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use chaos_observe::At;
 
 use crate::{
-    Rule,
-    facts::{End, Facts, Fate, LaneFacts},
+    Anomaly, Rule,
+    facts::{Facts, Fate, LaneFacts, Session},
     findings::Findings,
     verdict::Numbers,
 };
@@ -24,6 +24,14 @@ struct Arrivals {
 
 pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
     let mut findings = Findings::of(Rule::R13);
+    for pair in &facts.question.unreached {
+        findings.examined += 1;
+        findings.add(3, |rule| {
+            let detail = format!("nobody could join {} on {} after heal, so no canary was sent", pair.room, pair.node);
+            let (room, node) = (Some(pair.room.clone()), Some(pair.node.clone()));
+            Anomaly { room, node, ..Anomaly::new(rule, "not reached", detail) }
+        });
+    }
     let canaries = canaries(facts);
     if canaries.is_empty() {
         return findings;
@@ -73,7 +81,7 @@ fn receipts(facts: &Facts<'_>, canaries: &[u32]) -> BTreeMap<(usize, usize), At>
 }
 
 /// Counts the member if it was connected and joined when the canary was sent. One whose connection was then lost
-/// before the canary came says nothing of the node.
+/// before the canary could come says nothing of the node.
 fn arrive(
     facts: &Facts<'_>,
     lane: &LaneFacts<'_>,
@@ -82,11 +90,12 @@ fn arrive(
     nodes: &mut BTreeMap<u32, Arrivals>,
 ) {
     let Some(sent) = facts.message(canary).first_send else { return };
-    let joined = |at: At| lane.sessions.iter().find(|session| session.joined_at < at && at < session.ends_at());
-    let Some(session) = joined(sent.at) else { return };
+    let joined = |session: &Session| session.joined_at < sent.at && sent.at < session.ends_at();
+    let Some(nth) = lane.sessions.iter().position(joined) else { return };
+    let session = &lane.sessions[nth];
     let Some(node) = session.node else { return };
     let in_time = received.is_some_and(|at| within(facts, sent.at, at));
-    if !in_time && session.end != End::Run && received.is_none_or(|at| at > session.ends_at()) {
+    if !in_time && cut_short(facts, lane, nth, sent.at) && received.is_none_or(|at| at > session.ends_at()) {
         return;
     }
     let arrivals = nodes.entry(node).or_default();
@@ -95,6 +104,15 @@ fn arrive(
     arrivals.late += u32::from(!in_time && received.is_some());
     if !in_time {
         arrivals.without.get_or_insert(lane.lane.user);
+    }
+}
+
+/// It ended before the canary was due; where nothing says when that is, before the member's last session.
+fn cut_short(facts: &Facts<'_>, lane: &LaneFacts<'_>, session: usize, sent: At) -> bool {
+    let ended = lane.sessions[session].ends_at();
+    match facts.question.budgets.canary_ms {
+        Some(_) => within(facts, sent, ended),
+        None => session + 1 < lane.sessions.len(),
     }
 }
 

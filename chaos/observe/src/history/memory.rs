@@ -220,7 +220,7 @@ impl Builder {
                 let receipts = &mut self.history.lanes[lane].receipts;
                 receipts.entry.push(entry);
                 receipts.at.push(at);
-                receipts.flags.push(u8::from(*replay) * flag::REPLAY | u8::from(*hidden) * flag::HIDDEN);
+                receipts.flags.push((u8::from(*replay) * flag::REPLAY) | (u8::from(*hidden) * flag::HIDDEN));
             }
             Op::Final { room, message, sender, offset, content } => {
                 let entry = self.entry(room, message, sender, Some(*offset), *content);

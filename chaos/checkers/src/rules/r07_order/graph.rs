@@ -124,7 +124,9 @@ impl Tarjan<'_> {
         }
         let begin = self.open.iter().rposition(|open| *open == node).unwrap_or_default();
         let knot = self.open.split_off(begin);
-        knot.iter().for_each(|member| self.knots.knot_of[*member as usize] = self.count);
+        for member in &knot {
+            self.knots.knot_of[*member as usize] = self.count;
+        }
         self.count += 1;
         if knot.len() > 1 {
             self.knots.of_several.push(knot);
@@ -174,7 +176,9 @@ impl Search<'_> {
                 }
             }
         }
-        touched.iter().for_each(|node| self.from[*node as usize] = NONE);
+        for node in touched {
+            self.from[node as usize] = NONE;
+        }
         found
     }
 
@@ -194,7 +198,9 @@ mod tests {
 
     fn cycles(edges: &[(u32, u32)]) -> Vec<Vec<u32>> {
         let mut graph = Graph::default();
-        edges.iter().for_each(|(from, to)| graph.edge(*from, *to));
+        for (from, to) in edges {
+            graph.edge(*from, *to);
+        }
         graph.shortest_cycle_of_each_knot()
     }
 
