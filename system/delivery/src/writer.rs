@@ -341,6 +341,12 @@ fn outcome(message: &Message, appended: Appended) -> Outcome {
     }
 }
 
+/// Takes a room's last entry out again, if it is this message.
+#[cfg(debug_assertions)]
+const TAKE_OUT: &str = "local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if last and last[2][4] == ARGV[1] then return redis.call('XDEL', KEYS[1], last[1]) end
+return 0";
+
 /// Rules broken between the append and the fence need the two apart; the rules themselves are in `broken`.
 #[cfg(debug_assertions)]
 impl<E: Edge> Writer<'_, E> {
@@ -351,21 +357,11 @@ impl<E: Edge> Writer<'_, E> {
 
     async fn append_in_steps(&mut self, batch: &[Arc<Message>]) -> Result<(Vec<Value>, usize), LinkError> {
         let mut answers = self.calls_or_reads(batch).await?;
-        let mut drops = redis::pipe();
-        let mut open = Vec::new();
-        for (message, answer) in batch.iter().zip(&answers) {
-            let Some(appended) = replies::appended(answer) else { continue };
-            if let Appended::New(at) = appended
-                && self.shared.rules.drop_after_append(message.mark())
-            {
-                drops.cmd("XDEL").arg(names::stream(&message.room)).arg(at.stream_id());
-            }
-            open.push(Open { message: message.clone(), appended, span: Span::none() });
-        }
-        if !drops.is_empty() {
-            self.bound.link.ask(&drops).await?;
-        }
         if self.shared.rules.uncommitted() {
+            let seen =
+                batch.iter().zip(&answers).filter_map(|(m, answer)| Some((m.clone(), replies::appended(answer)?)));
+            let open: Vec<Open> =
+                seen.map(|(message, appended)| Open { message, appended, span: Span::none() }).collect();
             self.ring(&open).await?;
         }
         let mut fence = redis::pipe();
@@ -384,11 +380,17 @@ impl<E: Edge> Writer<'_, E> {
             known = self.bound.link.ask(&reads).await?;
         }
         let mut calls = redis::pipe();
+        let mut kept = Vec::new();
         for message in batch.iter().zip(&known).filter(|(_, id)| replies::offset(id).is_none()).map(|(m, _)| m) {
+            kept.push(calls.len());
             calls.add_command(self.call(message));
+            if self.shared.rules.drop_after_append(message.mark()) {
+                // Right behind the append, before anybody can have read it.
+                calls.cmd("EVAL").arg(TAKE_OUT).arg(1).arg(names::stream(&message.room)).arg(message.id.as_str());
+            }
         }
-        let called = if calls.is_empty() { Vec::new() } else { self.bound.link.ask(&calls).await? };
-        let mut called = called.into_iter();
+        let answers = if calls.is_empty() { Vec::new() } else { self.bound.link.ask(&calls).await? };
+        let mut called = answers.into_iter().enumerate().filter(|(at, _)| kept.contains(at)).map(|(_, answer)| answer);
         let hit = |id: Value| Value::Array(vec![Value::SimpleString("known".to_owned()), id]);
         let answer = |id: Value| if replies::offset(&id).is_some() { Some(hit(id)) } else { called.next() };
         Ok(known.into_iter().filter_map(answer).collect())
