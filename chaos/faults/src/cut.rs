@@ -82,10 +82,8 @@ impl Fault for Cut {
     async fn aim(&self, scene: &Scene<'_>) -> Result<Aim, FaultError> {
         let mut aim = Aim::at(Target::Redis(self.redis.clone()).resolve(scene).await?);
         let mut inside: BTreeSet<Server> = aim.struck.iter().map(|struck| struck.server).collect();
-        let mut replicas = BTreeSet::new();
-        for struck in aim.struck.iter().filter(|struck| struck.owned.is_some()) {
-            replicas.extend(scene.cluster.replicas_of(struck.server).await?);
-        }
+        let view = scene.cluster.view().await;
+        let replicas: BTreeSet<Server> = inside.iter().flat_map(|server| view.replicas_of(*server)).collect();
         if self.from == Across::EveryoneButAReplica {
             inside.extend(replicas.first());
         }

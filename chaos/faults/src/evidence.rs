@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chaos_cluster::{Carried, View};
+use chaos_cluster::{Carried, Role, View};
 use chaos_observe::At;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,6 @@ use crate::{
     Aim, Scene, Struck,
     fault::Owned,
     process::{self, State},
-    resolve::answer,
 };
 
 /// One thing that was seen of a fault, in the target or around it.
@@ -85,9 +84,8 @@ pub(crate) fn replaced(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
 pub(crate) async fn promoted(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
     let (struck, owned) = primary(aim)?;
     let view = scene.cluster.view().await;
-    let others = view.nodes.keys().filter(|server| **server != struck.server);
-    let successor = others.filter_map(|server| Some((server, answer(&view, *server)?)));
-    let (server, node) = successor
+    let others = view.answered().filter(|(server, _)| *server != struck.server);
+    let (server, node) = others
         .filter(|(_, node)| node.config_epoch > owned.epoch && owns(&node.slots, owned.slot()))
         .max_by_key(|(_, node)| node.config_epoch)?;
     let (slot, epoch, before) = (owned.slot(), node.config_epoch, owned.epoch);
@@ -99,7 +97,7 @@ pub(crate) async fn promoted(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
 pub(crate) async fn unnoticed(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
     let (struck, owned) = primary(aim)?;
     let view = scene.cluster.view().await;
-    let own = answer(&view, struck.server)?;
+    let own = view.node(struck.server)?;
     let unchanged = own.config_epoch == owned.epoch && owns(&own.slots, owned.slot());
     (unchanged && everyone_agrees(&view, struck, owned)).then(|| {
         let seen = format!("everyone calls {} the primary, in epoch {} as before", struck.server, owned.epoch);
@@ -108,10 +106,9 @@ pub(crate) async fn unnoticed(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> 
 }
 
 fn everyone_agrees(view: &View, struck: &Struck, owned: &Owned) -> bool {
-    let mut answers = view.nodes.keys().filter_map(|server| answer(view, *server));
-    answers.all(|node| {
+    view.answered().all(|(_, node)| {
         let peer = node.peers.get(&struck.server);
-        peer.is_some_and(|peer| peer.primary && !peer.failed && peer.config_epoch == owned.epoch)
+        peer.is_some_and(|peer| peer.role == Role::Primary && !peer.failed && peer.config_epoch == owned.epoch)
     })
 }
 

@@ -24,7 +24,11 @@ impl Markers {
         for batch in keys.chunks(PER_BATCH) {
             let mut command = vec!["MSET"];
             command.extend(batch.iter().flat_map(|key| [key.as_str(), "1"]));
-            scene.cluster.ask(primary.server, &command).await?;
+            let answer = scene.cluster.ask(primary.server, &command).await?;
+            if let RespValue::Error(why) = answer {
+                let target = primary.server.to_string();
+                return Err(FaultError::Target { target, why: format!("does not take writes: {why}") });
+            }
         }
         Ok(Markers { primary: primary.server, slot: slot_of_key(&keys[0]), keys })
     }

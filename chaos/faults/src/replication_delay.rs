@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use chaos_cluster::{LinkEnd, LinkKind, NodeView};
+use chaos_cluster::{LinkEnd, LinkKind, Server};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     Aim, Evidence, Fault, FaultError, HealStep, RedisTarget, Scene, Sign, Struck, Target, evidence::carried_since,
-    fault::Touched, resolve::answer, span,
+    fault::Touched, span,
 };
 
 const LOOK: Duration = Duration::from_millis(5);
@@ -46,9 +46,8 @@ impl Fault for ReplicationDelay {
         for struck in &aim.struck {
             let from = LinkEnd::Redis(struck.server.number());
             let others = servers.iter().filter(|other| other.is_redis() && **other != struck.server);
-            let link = |other: &chaos_cluster::Server| {
-                Touched::now(scene, from, LinkEnd::Redis(other.number()), LinkKind::Replication)
-            };
+            let link =
+                |other: &Server| Touched::now(scene, from, LinkEnd::Redis(other.number()), LinkKind::Replication);
             aim.links.extend(others.map(link));
         }
         Ok(aim)
@@ -94,9 +93,8 @@ impl ReplicationDelay {
         let written = offset(scene, primary).await?;
         while began.elapsed() < self.delay * 3 + Duration::from_secs(1) {
             let view = scene.cluster.view().await;
-            let replicas = scene.cluster.replicas_of(primary.server).await.ok()?;
-            let arrived = |node: &NodeView| node.offset >= written;
-            if replicas.iter().filter_map(|replica| answer(&view, *replica)).any(arrived) {
+            let arrived = |replica: &Server| view.node(*replica).is_some_and(|node| node.offset >= written);
+            if view.replicas_of(primary.server).iter().any(arrived) {
                 return Some(began.elapsed());
             }
             sleep(LOOK).await;
@@ -107,5 +105,5 @@ impl ReplicationDelay {
 
 async fn offset(scene: &Scene<'_>, primary: &Struck) -> Option<u64> {
     let view = scene.cluster.view().await;
-    answer(&view, primary.server).map(|node| node.offset)
+    view.node(primary.server).map(|node| node.offset)
 }

@@ -1,6 +1,6 @@
 //! From a role to the processes that have it now.
 
-use chaos_cluster::{NodeView, Role, Seen, Server, View, slot_of_room};
+use chaos_cluster::{Role, Server, View, slot_of_room};
 
 use crate::{FaultError, HealStep, RedisTarget, Scene, Struck, Target, fault::Owned};
 
@@ -44,7 +44,7 @@ impl RedisTarget {
         if self.is_primary() {
             return Ok(vec![primary]);
         }
-        let mut replicas = cluster.replicas_of(primary).await?;
+        let mut replicas = cluster.view().await.replicas_of(primary);
         if self.is_one() {
             replicas.truncate(1);
         }
@@ -59,17 +59,9 @@ impl RedisTarget {
 /// What there is to know of a process before it is hit.
 pub(crate) fn strike(scene: &Scene<'_>, view: &View, server: Server) -> Result<Struck, FaultError> {
     let pid = scene.cluster.pid(server).ok_or(FaultError::NotRunning { server })?;
-    let owned = answer(view, server).filter(|node| node.role == Role::Primary && !node.slots.is_empty());
+    let owned = view.node(server).filter(|node| node.role == Role::Primary && !node.slots.is_empty());
     let owned = owned.map(|node| Owned { slots: node.slots.clone(), epoch: node.config_epoch });
     Ok(Struck { server, pid, owned })
-}
-
-/// What the node said of itself, when it said anything.
-pub(crate) fn answer(view: &View, server: Server) -> Option<&NodeView> {
-    match view.nodes.get(&server)? {
-        Seen::Answered(node) => Some(node),
-        Seen::Silent(_) => None,
-    }
 }
 
 /// How a process that is down comes back. A Redis node waits for its successor, if it needs one.
