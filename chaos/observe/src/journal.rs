@@ -132,3 +132,28 @@ impl Journal {
         text.lines().enumerate().map(mark).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_come_back_from_the_file_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let journal = Journal::create(&path, Clock::start()).unwrap();
+        let fault = || "1".to_owned();
+        let marks = [
+            What::Phase { phase: Phase::FinalRead, note: String::new() },
+            What::FaultOn { fault: fault(), kind: "kill".to_owned(), target: "redis-2".to_owned() },
+            What::Evidence { fault: fault(), seen: vec!["the process is gone".to_owned()] },
+            What::Measured { name: "promote".to_owned(), fault: Some(fault()), took_us: None, latest_us: 5 },
+        ];
+        for mark in &marks {
+            journal.mark(mark.clone());
+        }
+        assert_eq!(journal.finish().unwrap(), 4);
+        let read: Vec<_> = Journal::load(&path).unwrap().into_iter().map(|mark| mark.what).collect();
+        assert_eq!(read, marks);
+    }
+}

@@ -67,20 +67,16 @@ impl<T: Serialize + Send + 'static> Lines<T> {
     /// Blocks for moments: what is queued is written by then.
     pub(crate) fn finish(&self) -> Result<u64, LinesError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = Writer::Ended(Ok(0));
-        if let Writer::Running(thread, path) = std::mem::replace(&mut *writer, ended) {
-            let _ = self.orders.send(Order::Finish);
-            let died = || Err(io::Error::other("the writing thread panicked"));
-            let written = thread.join().unwrap_or_else(|_| died());
-            *writer = Writer::Ended(written.map_err(|error| (path, error.kind(), error.to_string())));
-        }
-        match &*writer {
-            Writer::Ended(Ok(lines)) => Ok(*lines),
-            Writer::Ended(Err((path, kind, text))) => {
-                Err(LinesError { path: path.clone(), source: io::Error::new(*kind, text.clone()) })
+        let ended = match std::mem::replace(&mut *writer, Writer::Ended(Ok(0))) {
+            Writer::Ended(ended) => ended,
+            Writer::Running(thread, path) => {
+                let _ = self.orders.send(Order::Finish);
+                let written = thread.join().unwrap_or_else(|_| Err(io::Error::other("the writing thread panicked")));
+                written.map_err(|error| (path, error.kind(), error.to_string()))
             }
-            Writer::Running(..) => unreachable!("it was just ended"),
-        }
+        };
+        *writer = Writer::Ended(ended.clone());
+        ended.map_err(|(path, kind, text)| LinesError { path, source: io::Error::new(kind, text) })
     }
 }
 
@@ -94,13 +90,82 @@ fn write<T: Serialize>(taken: &mpsc::Receiver<Order<T>>, file: File) -> io::Resu
                 file.write_all(b"\n")?;
                 lines += 1;
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                file.flush()?;
-                flushed = Instant::now();
-            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
             Ok(Order::Finish) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+        if flushed.elapsed() >= FLUSH_EVERY {
+            file.flush()?;
+            flushed = Instant::now();
         }
     }
     file.flush()?;
     Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, thread};
+
+    use super::*;
+
+    #[test]
+    fn whatever_many_writers_hand_over_is_there_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let lines = Lines::create(&path).unwrap();
+        let writers: Vec<_> = (0..8)
+            .map(|writer| {
+                let lines = lines.clone();
+                thread::spawn(move || (0..5000).for_each(|nth| lines.write((writer, nth))))
+            })
+            .collect();
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        assert_eq!(lines.finish().unwrap(), 40_000);
+        let text = fs::read_to_string(&path).unwrap();
+        let read: Vec<(u32, u32)> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        // Each writer's lines are in its order.
+        for writer in 0..8 {
+            let of_writer = read.iter().filter(|line| line.0 == writer).map(|line| line.1);
+            assert!(of_writer.eq(0..5000));
+        }
+        assert_eq!(lines.finish().unwrap(), 40_000, "it can be asked again");
+    }
+
+    #[test]
+    fn lines_are_in_the_file_soon_also_without_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let lines = Lines::create(&path).unwrap();
+        lines.write("one");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while fs::read_to_string(&path).unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "nothing was flushed");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_steady_stream_is_flushed_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let lines = Lines::create(&path).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while fs::read_to_string(&path).unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "nothing was flushed");
+            lines.write(1);
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_at_the_end() {
+        let lines = Lines::create(Path::new("/dev/full")).unwrap();
+        (0..100).for_each(|nth| lines.write(nth));
+        for _ in 0..2 {
+            let error = lines.finish().unwrap_err().to_string();
+            assert!(error.starts_with("/dev/full: ") && error.contains("No space left"), "{error}");
+        }
+    }
 }

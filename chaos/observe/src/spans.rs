@@ -9,7 +9,7 @@ mod span;
 mod store;
 mod tree;
 
-pub use hop::{Hop, Killed, LastHop};
+pub use hop::{Hop, Killed, LastHop, Towards};
 pub use otlp::{Received, Receiver};
 pub use span::{Link, Span, SpanEvent, SpanId, TraceId, Value};
 pub use store::{SpanStore, SpansError};

@@ -112,3 +112,59 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Content, History, Offset};
+
+    fn receipt(message: &str, hidden: bool) -> Op {
+        Op::Recv {
+            room: "r".to_owned(),
+            message: message.to_owned(),
+            sender: "u0".to_owned(),
+            offset: Some(Offset(7)),
+            content: Content::of("hello"),
+            replay: false,
+            hidden,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_thousand_users_lose_no_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let recorder = Recorder::create(&path).unwrap();
+        let user = |nth: u32, recorder: Recorder| async move {
+            for message in 0..20 {
+                recorder.record(At(u64::from(nth)), &format!("u{nth}"), receipt(&format!("m{message}"), message == 3));
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut users = tokio::task::JoinSet::new();
+        (0..1000).for_each(|nth| drop(users.spawn(user(nth, recorder.clone()))));
+        users.join_all().await;
+        assert_eq!(recorder.live(), Live { received: 20_000, hidden: 1000, ..Live::default() });
+        assert_eq!(recorder.finish().unwrap(), 20_000);
+        let history = History::load(&path).unwrap();
+        assert_eq!((history.records, history.receipts(), history.lanes.len()), (20_000, 20_000, 1000));
+        // Equal receipts share their entry, and each member's are in its order.
+        assert_eq!(history.entries.len(), 20);
+        let in_order = |lane: &crate::history::Lane| {
+            let messages = lane.receipts.entry.iter().map(|entry| history.entries[*entry as usize].message);
+            messages
+                .map(|message| history.message_names.name(message).to_owned())
+                .eq((0..20).map(|nth| format!("m{nth}")))
+        };
+        assert!(history.lanes.iter().all(in_order));
+    }
+
+    #[test]
+    fn a_line_that_is_no_record_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        std::fs::write(&path, "{\"at\":1,\"user\":\"u\",\"op\":{\"down\":{\"why\":\"x\"}}}\n{\"at\":1,\"us").unwrap();
+        let error = History::load(&path).unwrap_err().to_string();
+        assert!(error.contains("history.jsonl:2: "), "{error}");
+    }
+}

@@ -243,3 +243,7 @@ fn trace_id(bytes: &[u8]) -> TraceId {
 fn span_id(bytes: &[u8]) -> SpanId {
     SpanId(bytes.try_into().map_or(0, u64::from_be_bytes))
 }
+
+#[cfg(test)]
+#[path = "otlp_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ use std::{
 use serde::{Serialize, Serializer};
 
 use super::{
-    hop::{self, Killed, LastHop},
+    hop::{self, Killed, LastHop, Towards},
     span::{Span, TraceId, Value},
     tree,
 };
@@ -122,10 +122,15 @@ impl SpanStore {
         tree::render(&self.of_message(message))
     }
 
-    /// How far a message came: to anyone when `node` is `None`, else on its way to the members on that node. `killed`
-    /// says which nodes died, and so may have taken spans with them.
+    /// How far a message came: to anyone when `node` is `None`, else up to the fan-out on that node. `killed` says which
+    /// nodes died, and so may have taken spans with them.
     pub fn last_hop(&self, message: &str, node: Option<&str>, killed: &[Killed]) -> Option<LastHop> {
-        hop::last(&self.of_message(message), node, killed)
+        self.last_hop_to(message, Towards { node, member: None }, killed)
+    }
+
+    /// How far a message came on its way to someone.
+    pub fn last_hop_to(&self, message: &str, towards: Towards<'_>, killed: &[Killed]) -> Option<LastHop> {
+        hop::last(&self.of_message(message), towards, killed)
     }
 
     /// Waits until all spans are in the file; later ones are kept in memory only.
@@ -174,5 +179,24 @@ impl Kept {
 
     fn get(&self, which: BTreeSet<usize>) -> Vec<Arc<Span>> {
         which.into_iter().map(|nth| Arc::clone(&self.spans[nth])).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_comes_back_from_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spans.jsonl");
+        let store = SpanStore::create(&path).unwrap();
+        let span = Span { trace: TraceId(0xabc), name: "chat.send".to_owned(), ..Span::default() };
+        store.record(span.with(MESSAGE, "m").with("attempt", 2u32).with("late", true));
+        assert_eq!(store.finish().unwrap(), 1);
+        let stored = SpanStore::load(&path).unwrap();
+        assert_eq!(stored.all(), store.all());
+        assert_eq!(stored.trace_of("m"), Some(TraceId(0xabc)));
+        assert_eq!(stored.of_message("m"), store.of_trace(TraceId(0xabc)));
     }
 }

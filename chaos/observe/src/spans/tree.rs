@@ -83,3 +83,59 @@ impl Tree<'_> {
 fn millis(ns: u64) -> f64 {
     ns as f64 / 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::spans::{Link, Span, SpanEvent, SpanId, SpanStore, TraceId};
+
+    fn span(trace: u128, id: u64, parent: u64, name: &str, ms: (u64, u64)) -> Span {
+        Span {
+            trace: TraceId(trace),
+            id: SpanId(id),
+            parent: Some(SpanId(parent)).filter(|parent| parent.0 > 0),
+            name: name.to_owned(),
+            service: "chat-1".to_owned(),
+            start_ns: ms.0 * 1_000_000,
+            end_ns: ms.1 * 1_000_000,
+            ..Span::default()
+        }
+    }
+
+    #[test]
+    fn a_message_is_a_tree_with_what_is_shared_linked_in() {
+        let store = SpanStore::in_memory();
+        let link = |trace, span| Link { trace: TraceId(trace), span: SpanId(span) };
+        store.record(span(1, 3, 2, "log.append", (1002, 1004)).with("message.id", "m").with("offset", "0a"));
+        store.record(span(1, 1, 0, "chat.send", (1000, 1010)).with("message.id", "m").with("room", "r"));
+        let mut accept = span(1, 2, 1, "chat.accept", (1001, 1005)).with("message.id", "m");
+        accept.error = Some("late".to_owned());
+        let attributes = [("members".to_owned(), 2u32.into())].into();
+        accept.events.push(SpanEvent { at_ns: 1_003_000_000, name: "slow member".to_owned(), attributes });
+        store.record(accept);
+        // A batch of its own trace covers this message and another.
+        let mut batch = span(9, 4, 0, "log.batch", (1004, 1006));
+        batch.links = vec![link(2, 77), link(1, 3)];
+        store.record(batch);
+        store.record(span(2, 77, 0, "log.append", (1, 2)).with("message.id", "other"));
+        let expected = "      0.0 ms chat.send on chat-1, 10.0 ms
+      1.0 ms   chat.accept on chat-1, 4.0 ms, error: late
+      3.0 ms     · slow member, members=2
+      2.0 ms     log.append on chat-1, 2.0 ms, offset=0a
+      4.0 ms       log.batch (linked) on chat-1, 2.0 ms
+";
+        assert_eq!(store.tree("m"), expected);
+        assert_eq!(store.tree("nothing"), "");
+    }
+
+    #[test]
+    fn a_missing_parent_or_a_circle_of_parents_hides_nothing() {
+        let store = SpanStore::in_memory();
+        store.record(span(1, 5, 4, "chat.fanout", (3, 4)).with("message.id", "m"));
+        store.record(span(1, 7, 8, "log.read", (1, 2)).with("message.id", "m"));
+        store.record(span(1, 8, 7, "log.fence", (2, 2)).with("message.id", "m"));
+        let tree = store.tree("m");
+        for name in ["chat.fanout", "log.read", "log.fence"] {
+            assert!(tree.contains(name), "{tree}");
+        }
+    }
+}
