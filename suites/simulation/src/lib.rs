@@ -11,5 +11,8 @@ pub mod chance;
 pub mod conformance;
 pub mod model;
 pub mod network;
+pub mod scenario;
+pub mod search;
 pub mod sim;
 pub mod trace;
+pub mod world;

@@ -1,3 +1,137 @@
-//! `cargo simulate`: run seeds, print the storyboard of a failure.
+//! `cargo simulate`: play seeds, and tell the story of the first that fails.
+//!
+//! `cargo simulate --seeds 0..1000 [--scenario NAME] [--variant SWITCHES] [--log] [--threads N]`. Exit code 0 when all
+//! are good, 1 when one is not, 2 for a wrong argument.
 
-fn main() {}
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::process::ExitCode;
+
+use suites_simulation::scenario;
+use suites_simulation::search::{shrink, sweep};
+use suites_simulation::world::plan::Plan;
+use suites_simulation::world::run::{Report, anomalies, play};
+
+struct Arguments {
+    seeds: Range<u64>,
+    scenario: String,
+    variant: Option<String>,
+    log: bool,
+    threads: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::read(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(fault) => {
+            eprintln!("{fault}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let Some(make) = scenario::by_name(&arguments.scenario) else {
+        eprintln!("no scenario {:?}; one of {}", arguments.scenario, scenario::names().join(", "));
+        return ExitCode::from(2);
+    };
+    let plan = |seed| {
+        let mut plan = make(seed);
+        if let Some(variant) = &arguments.variant {
+            plan.broken.clone_from(variant);
+        }
+        plan
+    };
+    if arguments.log {
+        return tell(&play(&plan(arguments.seeds.start), true));
+    }
+    run_all(&arguments, plan)
+}
+
+const USAGE: &str = "cargo simulate --seeds 0..1000 [--scenario NAME] [--variant SWITCHES] [--log] [--threads N]";
+
+fn run_all(arguments: &Arguments, plan: impl Fn(u64) -> Plan + Sync) -> ExitCode {
+    let mut bad: Vec<Report> = Vec::new();
+    let (mut done, mut acked, mut received, mut promotions) = (0u64, 0, 0, 0);
+    let mut by_rule: BTreeMap<String, u64> = BTreeMap::new();
+    sweep(arguments.seeds.clone(), arguments.threads, &plan, |report| {
+        done += 1;
+        acked += report.verdict.numbers.acked;
+        received += report.verdict.numbers.received;
+        promotions += report.promotions;
+        if !report.good() {
+            println!("{}", report.line());
+            for rule in report.violated() {
+                *by_rule.entry(rule.to_string()).or_default() += 1;
+            }
+            bad.push(report);
+        }
+        if done.is_multiple_of(500) {
+            eprintln!("{done} seeds, {acked} acked, {received} received, {promotions} promotions, {} bad", bad.len());
+        }
+    });
+    println!(
+        "{done} seeds, {acked} acked, {received} received, {promotions} promotions, {} bad {by_rule:?}",
+        bad.len()
+    );
+    let Some(first) = bad.into_iter().min_by_key(|report| report.plan.seed) else { return ExitCode::SUCCESS };
+    let violated = first.violated();
+    let small = shrink(&first.plan, 60, |report| {
+        if violated.is_empty() { !report.drained } else { report.violated().iter().any(|rule| violated.contains(rule)) }
+    });
+    println!("\nseed {} with {} of its {} faults:", small.seed, small.faults.len(), first.plan.faults.len());
+    tell(&play(&small, true))
+}
+
+/// The storyboard: what went wrong, the faults, and what concerns the messages in question.
+fn tell(report: &Report) -> ExitCode {
+    let shown: usize = 400;
+    let anomalies = anomalies(&report.verdict);
+    let messages: Vec<_> = report.verdict.rules.values().flat_map(|rule| &rule.examples).collect();
+    let messages: Vec<_> = messages.iter().filter_map(|anomaly| anomaly.message.clone()).collect();
+    let concerns = |line: &&String| {
+        let event =
+            ["redis-", "fault", "chat-", "healed", "slot", "clock", "trimmed"].iter().any(|word| line.contains(word));
+        event || messages.iter().any(|message| line.contains(message.as_str()))
+    };
+    let lines: Vec<_> = report.story.iter().filter(|line| messages.is_empty() || concerns(line)).collect();
+    for line in lines.iter().take(shown) {
+        println!("{line}");
+    }
+    if lines.len() > shown {
+        println!("… {} lines more", lines.len() - shown);
+    }
+    for fault in &report.plan.faults {
+        println!("fault {fault}");
+    }
+    for anomaly in anomalies {
+        println!("{anomaly}");
+    }
+    println!("{}", report.line());
+    if report.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Arguments {
+    fn read(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
+        let mut arguments =
+            Arguments { seeds: 0..100, scenario: "mixed".to_owned(), variant: None, log: false, threads: 2 };
+        while let Some(name) = given.next() {
+            let mut value = || given.next().ok_or_else(|| format!("{name} needs a value"));
+            match name.as_str() {
+                "--seeds" => arguments.seeds = range(&value()?)?,
+                "--scenario" => arguments.scenario = value()?,
+                "--variant" => arguments.variant = Some(value()?),
+                "--threads" => arguments.threads = value()?.parse().map_err(|_| "--threads is a number".to_owned())?,
+                "--log" => arguments.log = true,
+                other => return Err(format!("unknown argument {other:?}")),
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+/// `a..b`, or one seed.
+fn range(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no seed"));
+    match text.split_once("..") {
+        None => number(text).map(|seed| seed..seed + 1),
+        Some((from, to)) => Ok(number(from)?..number(to)?),
+    }
+}

@@ -23,6 +23,7 @@ mod entry;
 mod fence;
 mod fencer;
 mod health;
+mod latest;
 mod library;
 mod log;
 mod memory;

@@ -159,7 +159,7 @@ fn publish<E: Edge>(shared: &Arc<Shared<E>>, tasks: &mut JoinSet<()>, topology: 
         }
     }
     let moved = topology.home != shared.topology.borrow().home;
-    shared.topology.send_replace(Arc::new(topology));
+    shared.topology.replace(Arc::new(topology));
     if moved {
         for handle in shared.handles() {
             handle.wake_writer.notify_one();

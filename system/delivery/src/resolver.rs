@@ -104,7 +104,7 @@ impl<E: Edge> Asker<E> {
         let mut kicks = self.shared.kicks.subscribe();
         let mut link = None;
         loop {
-            kicks.borrow_and_update();
+            kicks.skip();
             let asked = Instant::now();
             match self.ask(&mut link).await {
                 Ok(view) => {
@@ -118,7 +118,7 @@ impl<E: Edge> Asker<E> {
             tokio::select! {
                 biased;
                 () = sleep_until(asked + self.shared.config.topology) => {}
-                _ = kicks.changed() => sleep_until(asked + BREATH).await,
+                () = kicks.changed() => sleep_until(asked + BREATH).await,
             }
         }
     }

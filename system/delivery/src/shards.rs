@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout};
 
 use crate::bells::Listen;
@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::edge::Edge;
 use crate::fencer::Request;
 use crate::health::Health;
+use crate::latest::Latest;
 use crate::nursery::Spawner;
 use crate::probe::{Event, Probe};
 use crate::queue::Queue;
@@ -40,9 +41,9 @@ pub(crate) struct Shared<E> {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) queue: Queue,
     pub(crate) health: Health,
-    pub(crate) topology: watch::Sender<Arc<Topology>>,
+    pub(crate) topology: Latest<Arc<Topology>>,
     /// Counts up when every node is to be asked at once.
-    pub(crate) kicks: watch::Sender<u64>,
+    pub(crate) kicks: Latest<u64>,
     /// Tasks of sessions; they end with the log.
     pub(crate) spawner: Spawner,
     handles: Mutex<BTreeMap<ShardIndex, ShardHandle>>,
@@ -53,7 +54,7 @@ impl<E: Edge> Shared<E> {
     pub(crate) fn new(edge: E, config: Config, probe: Arc<dyn Probe>, spawner: Spawner) -> Self {
         let rules = Rules::of(&config);
         let queue = Queue::new(config.pending);
-        let topology = watch::Sender::new(Arc::new(Topology { election: config.election, ..Topology::default() }));
+        let topology = Latest::new(Arc::new(Topology { election: config.election, ..Topology::default() }));
         Shared {
             edge,
             config,
@@ -63,7 +64,7 @@ impl<E: Edge> Shared<E> {
             queue,
             health: Health::default(),
             topology,
-            kicks: watch::Sender::new(0),
+            kicks: Latest::new(0),
             spawner,
             handles: Mutex::default(),
             suspects: Mutex::default(),
@@ -76,7 +77,7 @@ impl<E: Edge> Shared<E> {
 
     /// Asks every node at once.
     pub(crate) fn kick(&self) {
-        self.kicks.send_modify(|kicks| *kicks += 1);
+        self.kicks.modify(|kicks| **kicks += 1);
     }
 
     /// Something went wrong with this node: from now on it takes a majority to believe that it is the primary.
@@ -110,18 +111,18 @@ impl<E: Edge> Shared<E> {
     pub(crate) async fn primary(&self, index: ShardIndex) -> Shard {
         let mut news = self.topology.subscribe();
         loop {
-            news.borrow_and_update();
+            news.skip();
             if let Some(shard) = self.usable(index) {
                 return shard;
             }
-            let _ = news.changed().await;
+            news.changed().await;
         }
     }
 
     /// Waits for the next word on the topology, or for as long as this.
     pub(crate) async fn news(&self, most: Duration) {
         let mut news = self.topology.subscribe();
-        news.borrow_and_update();
+        news.skip();
         let _ = timeout(most, news.changed()).await;
     }
 

@@ -108,9 +108,41 @@ pub async fn run(pair: &mut Pair) -> Vec<String> {
         let answer = command(line).query_async::<Value>(&mut pair.replica).await;
         said.push(format!("replica: {line} → {}", show(&answer, *how)));
     }
+    functions(pair, &mut said).await;
     subscribe(pair, &mut said).await;
     fences(pair, &mut said).await;
     said
+}
+
+/// The log's own functions, as `system-delivery` calls them. Ids that a server's clock gives are masked.
+const FUNCTIONS: &[&str] = &[
+    "FCALL holdfast_append_v1 3 {p1}r:x {p1}d:1 {p1}n 1000 1 3 0 ann m1 hello ",
+    "FCALL holdfast_enter_v1 2 {p1}r:x {p1}n 1 ",
+    "XLEN {p1}r:x",
+    "GET {p1}n",
+    "FCALL holdfast_append_v1 3 {p1}r:x {p1}d:1 {p1}n 900000 1 3 0 ann m1 hello ",
+    "FCALL holdfast_append_v1 3 {p1}r:x {p1}d:2 {p1}n 900000 1 3 600000 bob m2 hi 00-trace",
+    "FCALL holdfast_append_v1 3 {p1}r:x {p1}d:3 {p1}n 900000 1 3 0 bob m3 full ",
+    "FCALL holdfast_append_v1 3 {p1}r:y {p1}d:4 {p1}n 900000 1 3 0 bob m3 second ",
+    "FCALL holdfast_enter_v1 2 {p1}r:y {p1}n 1 ",
+    "FCALL holdfast_enter_v1 2 {p1}r:x {p1}n 1 1-1",
+    "FCALL_RO holdfast_heads_v1 2 {p1}r:x {p1}r:none",
+    "FCALL holdfast_trim_v1 1 {p1}r:x 0",
+    "XRANGE {p1}r:x - + COUNT 1",
+    "XREVRANGE {p1}r:x + - COUNT 1",
+];
+
+const LIBRARY: &str = include_str!("../../../../system/delivery/src/append.lua");
+
+async fn functions(pair: &mut Pair, said: &mut Vec<String>) {
+    for _ in 0..2 {
+        let load = cmd("FUNCTION").arg("LOAD").arg(LIBRARY).query_async::<Value>(&mut pair.primary).await;
+        said.push(format!("FUNCTION LOAD → {}", show(&load, As::Exact)));
+    }
+    for line in FUNCTIONS {
+        let answer = command(line).query_async::<Value>(&mut pair.primary).await;
+        said.push(format!("{line} → {}", show(&answer, As::Clocked)));
+    }
 }
 
 /// A sharded subscription, a message, an end.

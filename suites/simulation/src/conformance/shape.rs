@@ -6,6 +6,8 @@ use redis::{ServerError, Value};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum As {
     Exact,
+    /// Ids of now are masked.
+    Clocked,
     /// Types and lengths only.
     Types,
     /// `CLUSTER NODES`: flags, master or not, slots.
@@ -24,6 +26,7 @@ pub fn show(answer: &Result<Value, redis::RedisError>, how: As) -> String {
         Err(error) => format!("-{}", masked(&format!("{error}"))),
         Ok(value) => match how {
             As::Exact | As::Code => exact(value),
+            As::Clocked => clocked(&exact(value)),
             As::Types => types(value),
             As::Nodes => nodes(&text(value)),
             As::Replication => replication(&text(value)),
@@ -53,6 +56,12 @@ fn exact(value: &Value) -> String {
         }
         other => format!("{other:?}"),
     }
+}
+
+/// Thirteen digits and a sequence are an id that a clock gave.
+fn clocked(text: &str) -> String {
+    let id = |word: &str| word.trim_matches(|c: char| !c.is_ascii_digit()).len() >= 15 && word.contains('-');
+    text.split(' ').map(|word| if id(word) { "<id>" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
 fn server_error(error: &ServerError) -> String {

@@ -34,6 +34,23 @@ impl Redis {
     }
 }
 
+impl Redis {
+    /// Move at once what was left half-moved, as an operator would in the end (`redis-cli --cluster fix`).
+    pub fn finish_migrations(&self) {
+        self.with(|state| {
+            for source in 0..state.servers.len() {
+                let moving: Vec<_> = state.servers[source].migrating.iter().map(|(slot, to)| (*slot, *to)).collect();
+                for (slot, target) in moving {
+                    while state.migrate_one(slot, source, target) == Some(true) {}
+                    if state.both_serve(slot, source, target) {
+                        state.end_migration(slot, source, target);
+                    }
+                }
+            }
+        });
+    }
+}
+
 impl State {
     fn both_serve(&self, slot: u16, source: usize, target: usize) -> bool {
         let owns = self.servers[source].view.owner[self.unit_of(slot)] == source;

@@ -115,11 +115,16 @@ impl Server {
 
     /// Carry out effects and send them to every attached replica, in one piece.
     pub fn propagate(&mut self, effects: Vec<Effect>) {
-        if effects.is_empty() {
-            return;
-        }
         for effect in &effects {
             self.store.apply(effect);
+        }
+        self.announce(effects);
+    }
+
+    /// Send effects that were carried out already.
+    pub fn announce(&mut self, effects: Vec<Effect>) {
+        if effects.is_empty() {
+            return;
         }
         self.offset += effects.iter().map(Effect::size).sum::<u64>();
         self.writes += 1;

@@ -1,12 +1,33 @@
 //! What a scenario does to servers, and what it may ask to choose its targets.
 
+use bytes::Bytes;
+
 use super::server::Process;
+use super::store::Effect;
 use super::{Redis, State};
 use crate::network::{Death, Host};
 
 impl Redis {
     pub fn count(&self) -> usize {
         self.with(|state| state.servers.len())
+    }
+
+    pub fn shards(&self) -> usize {
+        self.with(|state| state.settings.shards)
+    }
+
+    /// Trim a stream to its last entry, as an operator's XTRIM would.
+    pub fn trim(&self, stream: &str) {
+        let primary = self.primary_of_slot(super::slot::slot_of(stream.as_bytes()));
+        let key = Bytes::copy_from_slice(stream.as_bytes());
+        self.with(|state| {
+            let server = &mut state.servers[primary];
+            let count = server.store.stream(&key).map_or(0, |stream| stream.len().saturating_sub(1));
+            if server.running() && count > 0 {
+                state.trace.tell(format!("{stream} is trimmed by {count} entries"));
+                server.propagate(vec![Effect::DropFirst { key, count }]);
+            }
+        });
     }
 
     /// Which host runs a server.

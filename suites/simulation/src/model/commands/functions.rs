@@ -6,17 +6,34 @@
 
 use bytes::Bytes;
 
-use super::super::command::{Args, Done, text, wrong_arguments};
+use super::super::command::{Args, Done, number, text, wrong_arguments};
 use super::super::resp::Reply;
 use super::super::state::State;
 use super::super::store::Effect;
+use super::log;
 
 pub fn run(state: &mut State, me: usize, name: &str, args: Args) -> Done {
     match (name, args) {
         ("FUNCTION", [what, args @ ..]) => function(state, me, &text(what).to_ascii_uppercase(), args),
-        ("FCALL" | "FCALL_RO", [_function, _count, ..]) => Err(Reply::error("ERR Function not found")),
+        ("FCALL" | "FCALL_RO", [function, count, rest @ ..]) => call(state, me, text(function), count, rest),
         _ => Err(wrong_arguments(name)),
     }
+}
+
+fn call(state: &mut State, me: usize, function: &str, count: &Bytes, rest: Args) -> Done {
+    // A function is there when a library that names it is.
+    let quoted = format!("'{function}'");
+    let there = |code: &Bytes| text(code).contains(&quoted);
+    if !state.servers[me].store.libraries().values().any(there) {
+        return Err(Reply::error("ERR Function not found"));
+    }
+    let count = number(count)? as usize;
+    if count > rest.len() {
+        return Err(Reply::error("ERR Number of keys can't be greater than number of args"));
+    }
+    let (keys, args) = rest.split_at(count);
+    let now = state.servers[me].now_ms(state.world_ms());
+    log::call(&mut state.servers[me], now, function, keys, args)
 }
 
 fn function(state: &mut State, me: usize, what: &str, args: Args) -> Done {

@@ -4,5 +4,6 @@ pub mod cluster;
 pub mod connection;
 pub mod functions;
 pub mod info;
+pub mod log;
 pub mod pubsub;
 pub mod streams;

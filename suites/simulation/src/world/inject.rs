@@ -1,0 +1,272 @@
+//! Carrying a fault out, and healing it.
+
+use std::sync::Arc;
+
+use system_protocol::Room;
+use tokio::time::{Duration, Instant, sleep, sleep_until};
+
+use super::fault::{Fault, Planned, Way, death};
+use super::node::Node;
+use crate::model::{Process, Redis};
+use crate::network::{Death, Host, Net};
+use crate::sim::Sim;
+
+/// What faults reach for.
+#[derive(Clone)]
+pub struct Stage {
+    pub sim: Sim,
+    pub redis: Redis,
+    pub nodes: Vec<Node>,
+    pub rooms: Arc<Vec<Room>>,
+}
+
+/// How long a killed primary waits to be named replaced before it is started anyway: a promise beyond this would need
+/// an operator's TAKEOVER (delivery.md, "Redis settings").
+const GIVEN_UP: Duration = Duration::from_secs(20);
+
+impl Stage {
+    fn net(&self) -> &Net {
+        &self.sim.net
+    }
+
+    fn host(&self, server: usize) -> Host {
+        self.redis.host_of(server)
+    }
+
+    fn others(&self, than: &[usize]) -> Vec<usize> {
+        (0..self.redis.count()).filter(|server| !than.contains(server)).collect()
+    }
+
+    fn replica(&self, shard: usize, nth: usize) -> Option<usize> {
+        let replicas = self.redis.replicas_of(self.redis.primary_of_shard(shard));
+        (!replicas.is_empty()).then(|| replicas[nth % replicas.len()])
+    }
+
+    /// Wait for the moment, do it, wait for the window's end, heal.
+    pub async fn carry_out(&self, planned: Planned) {
+        let began = self.sim.trace.start();
+        sleep_until(began + Duration::from_millis(planned.at)).await;
+        let window = Duration::from_millis(planned.lasts);
+        self.sim.trace.tell(format!("fault {planned}"));
+        match planned.fault {
+            Fault::KillPrimary { shard, machine } => {
+                self.kill(self.redis.primary_of_shard(shard), death(machine), window).await;
+            }
+            Fault::KillReplica { shard, nth, machine } => {
+                if let Some(replica) = self.replica(shard, nth) {
+                    self.kill(replica, death(machine), window).await;
+                }
+            }
+            Fault::FastRestart { shard } => {
+                let primary = self.redis.primary_of_shard(shard);
+                self.redis.kill(primary, Death::Process);
+                sleep(window).await;
+                self.redis.restart(primary);
+            }
+            Fault::PausePrimary { shard } => self.pause(self.redis.primary_of_shard(shard), window).await,
+            Fault::PauseReplica { shard, nth } => {
+                if let Some(replica) = self.replica(shard, nth) {
+                    self.pause(replica, window).await;
+                }
+            }
+            Fault::CutOffPrimary { shard, with, reset } => self.cut_off(shard, with, reset, window).await,
+            Fault::CutReplica { shard, nth, way } => {
+                if let Some(replica) = self.replica(shard, nth) {
+                    let primary = self.redis.primary_of_shard(shard);
+                    self.cut(&[(self.host(replica), self.host(primary))], way, window).await;
+                }
+            }
+            Fault::StallThenKill { shard } => {
+                let primary = self.redis.primary_of_shard(shard);
+                let links = self.links_out(primary);
+                self.set_cut(&links, Way::Out, true);
+                sleep(window).await;
+                self.redis.kill(primary, Death::Process);
+                self.set_cut(&links, Way::Out, false);
+                self.restart(primary, Duration::from_millis(500)).await;
+            }
+            Fault::Lag { shard, ms } => {
+                let links = self.links_out(self.redis.primary_of_shard(shard));
+                self.lag(&links, ms);
+                sleep(window).await;
+                self.lag(&links, 0);
+            }
+            Fault::LagThenKill { shard, ms } => {
+                let primary = self.redis.primary_of_shard(shard);
+                let links = self.links_out(primary);
+                self.lag(&links, ms);
+                sleep(window).await;
+                self.redis.kill(primary, Death::Process);
+                self.lag(&links, 0);
+                self.restart(primary, Duration::from_millis(500)).await;
+            }
+            Fault::CutReplicaBus { shard, nth } => {
+                if let Some(replica) = self.replica(shard, nth) {
+                    self.cut_bus(replica, window).await;
+                }
+            }
+            Fault::CutPrimaryBus { shard } => self.cut_bus(self.redis.primary_of_shard(shard), window).await,
+            Fault::Detach { shard, nth } => {
+                if let Some(replica) = self.replica(shard, nth) {
+                    self.redis.detach(replica);
+                }
+            }
+            Fault::CrashNode { node, machine } => {
+                self.nodes[node].crash(death(machine));
+                sleep(window).await;
+                self.nodes[node].restart();
+            }
+            Fault::CutNode { node, shard, way } => {
+                let primary = self.redis.primary_of_shard(shard);
+                self.cut(&[(self.nodes[node].host, self.host(primary))], way, window).await;
+            }
+            Fault::IsolateNode { node } => {
+                let links: Vec<_> =
+                    self.others(&[]).into_iter().map(|server| (self.nodes[node].host, self.host(server))).collect();
+                self.cut(&links, Way::Both, window).await;
+            }
+            Fault::ResetNode { node, shard } => {
+                self.net().reset(self.nodes[node].host, self.host(self.redis.primary_of_shard(shard)));
+            }
+            Fault::SpoilElections { count } => self.redis.spoil_elections(count),
+            Fault::ClockBehind { shard, nth, ms } => {
+                if let Some(replica) = self.replica(shard, nth) {
+                    self.redis.skew(replica, ms);
+                }
+            }
+            Fault::Migrate { room, pace_ms } => self.migrate(room, pace_ms).await,
+            Fault::Trim { room } => self.redis.trim(&stream_of(&self.rooms[room])),
+        }
+    }
+
+    async fn kill(&self, server: usize, death: Death, window: Duration) {
+        self.redis.kill(server, death);
+        self.restart(server, window).await;
+    }
+
+    /// Only when a survivor names another primary for its slots.
+    async fn restart(&self, server: usize, after: Duration) {
+        sleep(after).await;
+        let began = Instant::now();
+        while !self.redis.replaced(server) && began.elapsed() < GIVEN_UP {
+            sleep(Duration::from_millis(50)).await;
+        }
+        self.redis.restart(server);
+    }
+
+    async fn pause(&self, server: usize, window: Duration) {
+        self.redis.pause(server);
+        sleep(window).await;
+        self.redis.wake(server);
+    }
+
+    /// From a primary to its replicas.
+    fn links_out(&self, primary: usize) -> Vec<(Host, Host)> {
+        let replicas = self.redis.replicas_of(primary).into_iter();
+        replicas.map(|replica| (self.host(primary), self.host(replica))).collect()
+    }
+
+    fn set_cut(&self, links: &[(Host, Host)], way: Way, cut: bool) {
+        for (from, to) in links {
+            if way != Way::In {
+                self.net().set_cut(*from, *to, cut);
+            }
+            if way != Way::Out {
+                self.net().set_cut(*to, *from, cut);
+            }
+        }
+    }
+
+    async fn cut(&self, links: &[(Host, Host)], way: Way, window: Duration) {
+        self.set_cut(links, way, true);
+        sleep(window).await;
+        self.set_cut(links, way, false);
+    }
+
+    fn lag(&self, links: &[(Host, Host)], ms: u64) {
+        for (from, to) in links {
+            self.net().set_lag(*from, *to, Duration::from_millis(ms));
+        }
+    }
+
+    async fn cut_off(&self, shard: usize, with: usize, reset: bool, window: Duration) {
+        let primary = self.redis.primary_of_shard(shard);
+        let mut side = vec![primary];
+        side.extend(self.redis.replicas_of(primary).into_iter().take(with));
+        let links: Vec<_> = side
+            .iter()
+            .flat_map(|here| self.others(&side).into_iter().map(|there| (self.host(*here), self.host(there))))
+            .collect();
+        if reset {
+            links.iter().for_each(|(here, there)| self.net().reset(*here, *there));
+        }
+        self.cut(&links, Way::Both, window).await;
+    }
+
+    async fn cut_bus(&self, server: usize, window: Duration) {
+        let others = self.others(&[server]);
+        for other in &others {
+            self.redis.cut_bus(server, *other, true);
+        }
+        sleep(window).await;
+        for other in &others {
+            self.redis.cut_bus(server, *other, false);
+        }
+    }
+
+    async fn migrate(&self, room: usize, pace_ms: u64) {
+        let slot = slot_of_room(&self.rooms[room]);
+        let source = self.redis.primary_of_slot(slot);
+        let shards = self.redis.shards();
+        let target = (0..shards).map(|shard| self.redis.primary_of_shard(shard)).find(|primary| *primary > source);
+        let target = target.unwrap_or_else(|| self.redis.primary_of_shard(0));
+        self.redis.migrate(slot, target, Duration::from_millis(pace_ms)).await;
+    }
+
+    /// Everything as it should be, whatever faults were cut short.
+    pub fn heal(&self) {
+        self.sim.trace.tell("everything is healed");
+        let servers = self.others(&[]);
+        let mut hosts: Vec<_> = servers.iter().map(|server| self.host(*server)).collect();
+        hosts.extend(self.nodes.iter().map(|node| node.host));
+        for from in &hosts {
+            for to in &hosts {
+                if self.net().is_cut(*from, *to) {
+                    self.net().set_cut(*from, *to, false);
+                }
+                self.net().set_lag(*from, *to, Duration::ZERO);
+            }
+        }
+        for a in &servers {
+            for b in &servers {
+                self.redis.cut_bus(*a, *b, false);
+            }
+            self.redis.wake(*a);
+        }
+        self.nodes.iter().for_each(Node::restart);
+    }
+
+    /// After healing: the dead come back once they are replaced.
+    pub async fn revive(&self) {
+        let began = Instant::now();
+        while !self.redis.settled() && began.elapsed() < Duration::from_secs(60) {
+            self.redis.finish_migrations();
+            for server in self.others(&[]) {
+                let waited = began.elapsed() > GIVEN_UP;
+                if self.redis.process(server) == Process::Dead && (waited || self.redis.replaced(server)) {
+                    self.redis.restart(server);
+                }
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+pub fn slot_of_room(room: &Room) -> u16 {
+    system_delivery::slot_of_partition(system_delivery::partition_of(room))
+}
+
+/// The stream's key, as `system-delivery` names it (delivery.md, "Names").
+pub fn stream_of(room: &Room) -> String {
+    format!("{{p{}}}r:{room}", system_delivery::partition_of(room))
+}

@@ -1,0 +1,73 @@
+//! What one seed means, all of it a value: print it, change it, play it again.
+
+use std::time::Duration;
+
+use system_delivery::Fence;
+
+use super::client::Manners;
+use super::fault::Planned;
+use super::schedule::{Bounds, mixed};
+use crate::chance::Chance;
+use crate::model::{Settings, WaitRule};
+
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub seed: u64,
+    pub redis: Settings,
+    pub nodes: usize,
+    pub clients: usize,
+    pub rooms: usize,
+    pub rooms_per_client: usize,
+    /// Users chat for this long, milliseconds; then everything heals and drains.
+    pub chat_ms: u64,
+    pub manners: Manners,
+    pub fence: Fence,
+    /// Switches of `system_delivery::Broken`, `no_sweep,…`; empty for the correct protocol.
+    pub broken: String,
+    pub history_window: Duration,
+    /// Percent of chunks that the network delays, and by how many milliseconds at most.
+    pub jitter: (u64, u64),
+    pub faults: Vec<Planned>,
+}
+
+impl Plan {
+    /// No faults yet. 3 × (1 + 2) servers, 2 nodes, 6 users.
+    pub fn quiet(seed: u64) -> Plan {
+        Plan {
+            seed,
+            redis: Settings::default(),
+            nodes: 2,
+            clients: 6,
+            rooms: 4,
+            rooms_per_client: 2,
+            chat_ms: 20_000,
+            manners: Manners::default(),
+            fence: Fence::Full,
+            broken: String::new(),
+            history_window: Duration::from_mins(10),
+            jitter: (40, 3),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Everything that is promised to survive, mixed by chance.
+    pub fn mixed(seed: u64) -> Plan {
+        let mut plan = Plan::quiet(seed);
+        let mut chance = Chance::new(seed).fork("plan");
+        plan.jitter = (chance.between(0, 80), chance.between(1, 12));
+        plan.nodes = chance.between(2, 3) as usize;
+        if chance.percent(20) {
+            (plan.redis.wait_rule, plan.redis.version) = (WaitRule::EveryCommand, "7.0.15".to_owned());
+        }
+        let bounds = Bounds {
+            shards: plan.redis.shards,
+            replicas: plan.redis.replicas_per_shard,
+            nodes: plan.nodes,
+            rooms: plan.rooms,
+            from: 2000,
+            until: plan.chat_ms - 1000,
+        };
+        plan.faults = mixed(&mut chance, &bounds);
+        plan
+    }
+}

@@ -1,0 +1,253 @@
+//! Play a plan and judge what came of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use chaos_checkers::{Contract, Question, Rule, Verdict, judge};
+use chaos_observe::Op;
+use system_delivery::{Config, Election, RedisAddress};
+use system_protocol::{Offset, Room, UserId};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, sleep, timeout};
+
+use super::client::Client;
+use super::edge::SimEdge;
+use super::inject::{Stage, slot_of_room};
+use super::node::Node;
+use super::phase::{Phase, Phases};
+use super::plan::Plan;
+use super::record::{Ledger, content, offset};
+use super::wire::{ToClient, ToNode};
+use crate::model::Redis;
+use crate::network::Host;
+use crate::sim::{Sim, run};
+
+const REDIS: u16 = 10;
+const NODES: u16 = 100;
+const CLIENTS: u16 = 200;
+const READER: Host = Host(999);
+
+/// How long everything may take to be acked after healing.
+const DRAIN: Duration = Duration::from_secs(90);
+
+/// What one seed came to.
+pub struct Report {
+    pub plan: Plan,
+    pub verdict: Verdict,
+    /// Every message was acked in the end, and every room could be read.
+    pub drained: bool,
+    pub hash: u64,
+    pub events: u64,
+    pub promotions: u64,
+    pub story: Vec<String>,
+}
+
+impl Report {
+    /// The safety rules that failed.
+    pub fn violated(&self) -> Vec<Rule> {
+        self.verdict.failed().collect()
+    }
+
+    pub fn good(&self) -> bool {
+        self.drained && self.violated().is_empty()
+    }
+
+    /// The last line of a run: what two runs of one seed must share.
+    pub fn line(&self) -> String {
+        let numbers = &self.verdict.numbers;
+        let violated: Vec<_> = self.violated().iter().map(ToString::to_string).collect();
+        let outcome = match (violated.is_empty(), self.drained) {
+            (true, true) => "good".to_owned(),
+            // Without a whole final read the rest of the verdict says nothing.
+            (_, false) => "never drained".to_owned(),
+            (false, true) => format!("violates {}", violated.join(" ")),
+        };
+        format!(
+            "seed {} {outcome}: {} acked, {} received, {} resumed, {} promotions, {} events, hash {:016x}",
+            self.plan.seed, numbers.acked, numbers.received, numbers.resumed, self.promotions, self.events, self.hash
+        )
+    }
+}
+
+/// The whole life of a world.
+pub fn play(plan: &Plan, telling: bool) -> Report {
+    run(plan.seed, telling, |sim| async move { World::build(plan, sim).play(plan).await })
+}
+
+struct World {
+    stage: Stage,
+    ledger: Ledger,
+    phases: Phases,
+    clients: JoinSet<bool>,
+}
+
+impl World {
+    fn build(plan: &Plan, sim: Sim) -> World {
+        sim.net.set_jitter(plan.jitter.0, plan.jitter.1);
+        let rooms: Vec<_> = (1..=plan.rooms).map(|n| Room::parse(&format!("room{n}")).expect("a valid name")).collect();
+        let mut settings = plan.redis.clone();
+        settings.single_slots.extend(rooms.iter().map(slot_of_room).collect::<BTreeSet<_>>());
+        let epoch_ms = settings.epoch_ms;
+        let redis = Redis::start(settings, REDIS, &sim.net, &sim.trace, &sim.chance);
+        let config = config(plan, &redis);
+        let node = |index: usize| {
+            let chance = Arc::new(Mutex::new(sim.chance.fork(&format!("node {index}"))));
+            let edge =
+                SimEdge { host: Host(NODES + index as u16), sim: sim.clone(), redis: redis.clone(), epoch_ms, chance };
+            Node::start(format!("chat-{}", index + 1), edge, config.clone())
+        };
+        let nodes = (0..plan.nodes).map(node).collect();
+        let ledger = Ledger::new(&sim.trace);
+        let phases = Phases::begin();
+        sim.net.set_up(READER, true);
+        World { stage: Stage { sim, redis, nodes, rooms: Arc::new(rooms) }, ledger, phases, clients: JoinSet::new() }
+    }
+
+    async fn play(mut self, plan: &Plan) -> Report {
+        self.populate(plan);
+        let mut faults = JoinSet::new();
+        for planned in plan.faults.clone() {
+            let stage = self.stage.clone();
+            faults.spawn(async move { stage.carry_out(planned).await });
+        }
+        sleep(Duration::from_millis(plan.chat_ms)).await;
+        faults.shutdown().await;
+        self.stage.heal();
+        self.stage.revive().await;
+        let drained = self.drain().await && self.read_all().await;
+        self.judge(plan, drained)
+    }
+
+    fn populate(&mut self, plan: &Plan) {
+        for index in 0..plan.clients {
+            let name = format!("u{}", index + 1);
+            let mut chance = self.stage.sim.chance.fork(&name);
+            let mut rooms = self.stage.rooms.to_vec();
+            chance.shuffle(&mut rooms);
+            let rooms = rooms.into_iter().take(plan.rooms_per_client).collect();
+            let host = Host(CLIENTS + index as u16);
+            self.stage.sim.net.set_up(host, true);
+            let at_node = index % self.stage.nodes.len();
+            let (net, nodes, ledger) = (self.stage.sim.net.clone(), self.stage.nodes.clone(), self.ledger.clone());
+            let (manners, phases) = (plan.manners.clone(), self.phases.clone());
+            let client = Client::new(name, host, net, nodes, ledger, chance, manners, phases, rooms, at_node);
+            self.clients.spawn(client.run());
+        }
+    }
+
+    /// Nothing new is said; what is under way is sent until it is acked, and members catch up.
+    async fn drain(&mut self) -> bool {
+        self.phases.set(Phase::Drain);
+        let began = Instant::now();
+        let mut quiet = 0;
+        let mut before = self.ledger.len();
+        while began.elapsed() < DRAIN && quiet < 12 {
+            sleep(Duration::from_millis(500)).await;
+            let pending = self.stage.nodes.iter().any(|node| node.pending() > 0);
+            let now = self.ledger.len();
+            quiet = if pending || now != before { 0 } else { quiet + 1 };
+            before = now;
+        }
+        self.phases.set(Phase::Stop);
+        let mut acked = true;
+        while let Some(done) = self.clients.join_next().await {
+            acked &= done.is_ok_and(|done| done);
+        }
+        acked && quiet >= 12
+    }
+
+    /// What the log holds in the end, read by somebody new.
+    async fn read_all(&self) -> bool {
+        let mut whole = true;
+        for room in self.stage.rooms.iter() {
+            if let Some(first) = self.ledger.first_offset(room.as_str()) {
+                whole &=
+                    timeout(Duration::from_secs(30), self.read(room, first)).await.is_ok_and(|read| read.is_some());
+            }
+        }
+        whole
+    }
+
+    async fn read(&self, room: &Room, first: chaos_observe::Offset) -> Option<()> {
+        let node = &self.stage.nodes[0];
+        let connecting = self.stage.sim.net.connect_typed::<ToNode, ToClient>(READER, node.host);
+        let ((to, mut from), (back, received)) = connecting.await.ok()?;
+        node.accept(UserId::parse("reader").ok()?, back, received, u64::MAX).then_some(())?;
+        let from_offset: Offset = first.to_string().parse().ok()?;
+        to.send(ToNode::Join { room: room.clone(), offset: Some(from_offset) });
+        let mut head = None;
+        let mut seen = Some(from_offset);
+        while head.is_none() || seen < head {
+            match from.recv().await? {
+                ToClient::Joined(joined) => {
+                    (head, seen) = (joined.head, joined.offset);
+                }
+                ToClient::Message { message, .. } => {
+                    seen = message.offset;
+                    self.ledger.note(
+                        "reader",
+                        Op::Final {
+                            room: room.to_string(),
+                            message: message.id.to_string(),
+                            sender: message.sender.to_string(),
+                            offset: offset(message.offset?),
+                            content: content(&message.content),
+                        },
+                    );
+                }
+                _ => {}
+            }
+        }
+        self.ledger.note("reader", Op::FinalEnd { room: room.to_string(), head: offset(head?) });
+        Some(())
+    }
+
+    fn judge(self, plan: &Plan, drained: bool) -> Report {
+        let mut question = Question::of(Contract::AckedIsDurable);
+        question.history_window_ms = plan.history_window.as_millis() as u64;
+        let verdict = judge(&self.ledger.history(), &question);
+        let trace = &self.stage.sim.trace;
+        let (hash, events, story) = (trace.hash(), trace.events(), trace.lines());
+        let promotions = self.stage.redis.promotions();
+        self.stage.redis.stop();
+        Report { plan: plan.clone(), verdict, drained, hash, events, promotions, story }
+    }
+}
+
+fn config(plan: &Plan, redis: &Redis) -> Config {
+    let address = |server: usize| {
+        let (ip, port) = redis.address_of(server);
+        RedisAddress::new(&ip, port)
+    };
+    let mut config = Config::new((0..redis.count()).map(address).collect());
+    config.fence = plan.fence;
+    config.history_window = plan.history_window;
+    config.election = Election {
+        node_timeout: plan.redis.node_timeout,
+        validity_factor: plan.redis.validity_factor,
+        repl_ping: plan.redis.repl_ping,
+    };
+    #[cfg(debug_assertions)]
+    {
+        config.broken = plan.broken.parse().expect("known switches");
+    }
+    config
+}
+
+/// Examples of what was violated, for people.
+pub fn anomalies(verdict: &Verdict) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (rule, result) in &verdict.rules {
+        for example in &result.examples {
+            let fields = [&example.message, &example.room, &example.sender, &example.member, &example.node];
+            let fields: Vec<_> = fields.into_iter().flatten().cloned().collect();
+            lines.push(format!("{rule} {}: {} ({})", example.kind, fields.join(" "), example.detail));
+        }
+    }
+    lines
+}
+
+/// How often each rule was looked at, over many reports.
+pub fn examined(verdict: &Verdict) -> BTreeMap<Rule, u64> {
+    verdict.rules.iter().map(|(rule, result)| (*rule, result.examined)).collect()
+}
