@@ -204,8 +204,9 @@ impl Client {
     fn next_moment(&self) -> Instant {
         let chat = self.phases.now() == Phase::Chat;
         let moment = |place: &Place| {
-            let next = place.next.filter(|_| chat && place.entered && place.resend.is_none());
-            [place.resend, next].into_iter().flatten().min()
+            // A moment that nothing comes of would stop the clock.
+            let next = place.next.filter(|_| chat && place.resend.is_none());
+            [place.resend, next].into_iter().flatten().min().filter(|_| place.entered && !place.leaving)
         };
         let far = Instant::now() + Duration::from_secs(3600);
         self.places.values().filter_map(moment).min().unwrap_or(far)
