@@ -28,11 +28,15 @@ pub(crate) type Clustered = ClusterAdapter<Emitter>;
 
 /// How long a client may hold a transport without a session.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait before the next attempt to reach Redis.
+/// How long one attempt to reach Redis may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait before the next one.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What a node needs of socketioxide.
 pub(crate) struct Engine {
+    /// Whether a stream would be accepted now.
+    pub(crate) open: Box<dyn Fn() -> bool + Send + Sync>,
     pub(crate) accept: Accept,
     pub(crate) close: Close,
 }
@@ -42,20 +46,25 @@ pub(crate) fn local<B>(chat: &Arc<Chat<B>>, settings: &Settings) -> Engine
 where
     B: Backend<Adapter = LocalAdapter>,
 {
-    let (service, io) = builder(settings).build_svc();
+    let (service, io) = Transport::of(settings).builder().build_svc();
     io.ns("/", socket::handler(Arc::clone(chat)));
-    Engine { accept: accept(service), close: Box::new(move || Box::pin(async move { io.close().await })) }
+    Engine {
+        open: Box::new(|| true),
+        accept: accept(service),
+        close: Box::new(move || Box::pin(async move { io.close().await })),
+    }
 }
 
-/// The stock adapter wants a connection before anything else: streams are refused until the returned task has one.
+/// The stock adapter wants a connection before anything else: handshakes are refused until the returned task has one.
 pub(crate) fn clustered(
     chat: &Arc<Chat<PubSub>>,
     settings: &Settings,
     redis: &RedisSettings,
 ) -> (Engine, impl Future<Output = ()> + Send + use<>) {
     let opened = Arc::new(OnceLock::<(Accept, SocketIo<Clustered>)>::new());
-    let (accepting, closing) = (Arc::clone(&opened), Arc::clone(&opened));
+    let (asking, accepting, closing) = (Arc::clone(&opened), Arc::clone(&opened), Arc::clone(&opened));
     let engine = Engine {
+        open: Box::new(move || asking.get().is_some()),
         accept: Box::new(move |stream, request| accepting.get().is_some_and(|(accept, _)| accept(stream, request))),
         close: Box::new(move || {
             Box::pin(async move {
@@ -65,50 +74,67 @@ pub(crate) fn clustered(
             })
         }),
     };
-    let (chat, builder, urls) = (Arc::clone(chat), builder(settings), redis.urls());
+    let (chat, settings, urls) = (Arc::clone(chat), Transport::of(settings), redis.urls());
     let connecting = async move {
-        let (service, io) = builder.with_adapter::<Clustered>(reach(urls).await).build_svc();
-        if let Err(error) = io.ns("/", socket::handler(Arc::clone(&chat))).await {
-            return tracing::error!(%error, "the adapter's subscriptions failed");
+        loop {
+            match tokio::time::timeout(PATIENCE, connect(&chat, &settings, &urls)).await {
+                Ok(Ok((accept, io))) => {
+                    chat.backend.opened(io.clone());
+                    let _ = opened.set((accept, io));
+                    return;
+                }
+                Ok(Err(error)) => tracing::warn!(error, "Redis cannot be reached yet"),
+                Err(_) => tracing::warn!("Redis does not answer yet"),
+            }
+            tokio::time::sleep(RETRY).await;
         }
-        chat.backend.opened(io.clone());
-        let _ = opened.set((accept(service), io));
     };
     (engine, connecting)
 }
 
-type Driver = socketioxide_redis::drivers::redis::ClusterDriver;
-
-async fn reach(urls: Vec<String>) -> RedisAdapterCtr<Driver> {
-    loop {
-        let reached = async {
-            let client = ClusterClient::new(urls.clone())?;
-            RedisAdapterCtr::new_with_cluster(&client).await
-        };
-        match reached.await {
-            Ok(adapter) => return adapter,
-            Err(error) => tracing::warn!(%error, "Redis cannot be reached yet"),
-        }
-        tokio::time::sleep(RETRY).await;
-    }
+/// One attempt; what it began goes with it when it fails.
+async fn connect(
+    chat: &Arc<Chat<PubSub>>,
+    transport: &Transport,
+    urls: &[String],
+) -> Result<(Accept, SocketIo<Clustered>), String> {
+    let client = ClusterClient::new(urls.to_vec()).map_err(|error| error.to_string())?;
+    let adapter = RedisAdapterCtr::new_with_cluster(&client).await.map_err(|error| error.to_string())?;
+    let (service, io) = transport.builder().with_adapter::<Clustered>(adapter).build_svc();
+    io.ns("/", socket::handler(Arc::clone(chat))).await.map_err(|error| error.to_string())?;
+    Ok((accept(service), io))
 }
 
-fn builder(settings: &Settings) -> SocketIoBuilder {
-    let parser = ParserConfig::common()
-        .max_incoming_binary_buf_size(limits::PAYLOAD_BYTES)
-        // The contract has no binary payloads; one is read and refused by name.
-        .max_incoming_binaries(1)
-        .packet_completion_timeout(settings.ping_timeout);
-    SocketIo::builder()
-        .transports([TransportType::Websocket])
-        .ping_interval(settings.ping_interval)
-        .ping_timeout(settings.ping_timeout)
-        .max_payload(limits::PAYLOAD_BYTES as u64)
-        .ws_max_message_size(limits::PAYLOAD_BYTES)
-        .ws_max_frame_size(limits::PAYLOAD_BYTES)
-        .max_buffer_size(settings.send_queue)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .with_parser(parser)
+/// What the settings say of transports.
+struct Transport {
+    ping_interval: Duration,
+    ping_timeout: Duration,
+    send_queue: usize,
+}
+
+impl Transport {
+    fn of(settings: &Settings) -> Self {
+        let Settings { ping_interval, ping_timeout, send_queue, .. } = *settings;
+        Transport { ping_interval, ping_timeout, send_queue }
+    }
+
+    fn builder(&self) -> SocketIoBuilder {
+        let parser = ParserConfig::common()
+            .max_incoming_binary_buf_size(limits::PAYLOAD_BYTES)
+            // The contract has no binary payloads; one is read and refused by name.
+            .max_incoming_binaries(1)
+            .packet_completion_timeout(self.ping_timeout);
+        SocketIo::builder()
+            .transports([TransportType::Websocket])
+            .ping_interval(self.ping_interval)
+            .ping_timeout(self.ping_timeout)
+            .max_payload(limits::PAYLOAD_BYTES as u64)
+            .ws_max_message_size(limits::PAYLOAD_BYTES)
+            .ws_max_frame_size(limits::PAYLOAD_BYTES)
+            .max_buffer_size(self.send_queue)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .with_parser(parser)
+    }
 }
 
 fn accept<A: Adapter, S: Clone + Send + Sync + 'static>(service: SocketIoService<S, A>) -> Accept {

@@ -137,6 +137,7 @@ impl Frame {
         self.metrics.observe(&view, &telemetry.spans);
         self.tasks.spawn(measure_lag(Arc::clone(&self.metrics)));
         let gate = Arc::new(Gate {
+            open: engine.open,
             accept: engine.accept,
             origins: self.settings.origins.clone(),
             patience: self.settings.ping_timeout,

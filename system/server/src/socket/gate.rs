@@ -29,6 +29,7 @@ pub(crate) type Accept = Box<dyn Fn(Stream, Request<()>) -> bool + Send + Sync>;
 
 /// Everything that a handshake needs.
 pub(crate) struct Gate {
+    pub(crate) open: Box<dyn Fn() -> bool + Send + Sync>,
     pub(crate) accept: Accept,
     pub(crate) origins: Origins,
     /// How long a peer may take no bytes.
@@ -46,6 +47,7 @@ const BAD_METHOD: No = No(StatusCode::BAD_REQUEST, 2, "Bad handshake method");
 const BAD_REQUEST: No = No(StatusCode::BAD_REQUEST, 3, "Bad request");
 const FORBIDDEN: No = No(StatusCode::FORBIDDEN, 4, "Forbidden");
 const UNSUPPORTED: No = No(StatusCode::BAD_REQUEST, 5, "Unsupported protocol version");
+const STARTING: No = No(StatusCode::SERVICE_UNAVAILABLE, 3, "Starting");
 const DRAINING: No = No(StatusCode::SERVICE_UNAVAILABLE, 3, "Draining");
 
 impl Gate {
@@ -83,6 +85,9 @@ impl Gate {
         }
         if self.life.phase() != Phase::Running {
             return Err(DRAINING);
+        }
+        if !(self.open)() {
+            return Err(STARTING);
         }
         websocket_key(request.headers()).ok_or(BAD_REQUEST)
     }
