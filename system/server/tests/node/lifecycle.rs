@@ -90,6 +90,7 @@ async fn sigterm_tells_clients_answers_what_it_took_and_exits_with_0() {
 async fn messages_in_flight_at_sigterm_are_acked_or_refused_and_none_is_forgotten() {
     let mut server = Server::open(&["--rate-limit", "100000"]).await;
     let mut ann = Client::join(&server, "ann").await;
+    ann.call("chat-message", json!({ "content": "early" })).await;
     let mut asked = Vec::new();
     for n in 0..500 {
         asked.push(ann.ask("chat-message", &json!({ "content": n.to_string() })).await);
@@ -105,7 +106,7 @@ async fn messages_in_flight_at_sigterm_are_acked_or_refused_and_none_is_forgotte
             Some(other) => panic!("{other}"),
         }
     }
-    assert!(acked >= 1 && acked + refused == 500, "{acked} acked, {refused} refused");
+    assert_eq!(acked + refused, 500, "{acked} acked, {refused} refused");
     drop(ann);
     assert_eq!(server.exit_code().await, 0);
 }
@@ -118,4 +119,23 @@ async fn the_log_has_neither_contents_nor_tokens_however_talkative_it_is() {
     ann.call("chat-message", json!({ "content": ["s3cret-content"] })).await;
     assert!(!server.log().contains("s3cret-content"));
     assert!(!server.log().contains("s3cret-token"));
+}
+
+#[tokio::test]
+async fn a_node_starts_without_its_redis_says_so_and_lets_itself_be_ended() {
+    let mut server =
+        Server::open(&["--redis", "redis://127.0.0.1:1,redis://127.0.0.1:2", "--drain-within", "3s"]).await;
+    let ready = server.get("/ready").await;
+    let body: Value = serde_json::from_str(&ready.body).unwrap();
+    assert_eq!((ready.status, &body["status"]), (503, &json!("unready")));
+    assert!(body["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{body}");
+    assert_eq!(server.get("/health").await.status, 200);
+    assert!(server.metric("chat_ready").await < 0.5);
+    let mut ann = Client::dial(&server).await;
+    ann.connect(&json!({ "token": "ann" })).await;
+    ann.take(|packet| *packet == crate::client::Packet::Connected).await;
+    ann.ask("chat-message", &json!({ "content": "waits for its room" })).await;
+    server.signal(Signal::SIGTERM);
+    ann.event("draining").await;
+    assert_eq!(server.exit_code().await, 0);
 }

@@ -3,8 +3,10 @@
 //! One module per part of the contract. Deliberately absent: Redis, and with it durability, which `suites` shows.
 
 mod client;
+mod collector;
 mod connecting;
 mod lifecycle;
 mod messages;
 mod server;
+mod traces;
 mod transport;
