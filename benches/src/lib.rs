@@ -1,1 +1,3 @@
+//! What benchmarks measure with: histories of a size that no test writes.
 
+pub mod chat;
