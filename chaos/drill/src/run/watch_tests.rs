@@ -15,8 +15,7 @@ const FIRST: (u16, u16) = (0, 5460);
 fn node(role: Role, slots: Vec<(u16, u16)>, config_epoch: u64, current_epoch: u64, old_failed: bool) -> Seen {
     let old = PeerView {
         id: "old".to_owned(),
-        primary: true,
-        of: None,
+        role: Role::Primary,
         suspected: old_failed,
         failed: old_failed,
         config_epoch: 1,
