@@ -1,9 +1,9 @@
-//! What was violated: a few examples of each rule, the worst first, each with the spans of that very message, the last
+//! What was violated: losses before all else, a few examples of each rule, the worst first, each with the spans of that very message, the last
 //! hop that it reached, and the fault that was on then.
 
 use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
-use chaos_checkers::{Anomaly, Verdict};
+use chaos_checkers::{Anomaly, Rule, Verdict};
 use chaos_observe::{
     At, Clock, SpanStore,
     spans::{Killed, LastHop},
@@ -47,7 +47,9 @@ impl<'r> Traces<'r> {
 pub(crate) fn anomalies(verdict: &Verdict, traces: &Traces<'_>) -> String {
     let mut text = String::new();
     let mut shown = BTreeSet::new();
-    for (rule, result) in verdict.rules.iter().filter(|(_, result)| !result.examples.is_empty()) {
+    let mut rules: Vec<_> = verdict.rules.iter().filter(|(_, result)| !result.examples.is_empty()).collect();
+    rules.sort_by_key(|(rule, _)| !matches!(rule, Rule::R1 | Rule::R12));
+    for (rule, result) in rules {
         let _ = writeln!(text, "  {rule} {}: {} in all", rule.promise(), result.count);
         for anomaly in &result.examples {
             text.push_str(&one(anomaly, traces, &mut shown));

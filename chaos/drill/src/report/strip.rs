@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// How many cells a strip has at most; with a label in front it then fits into 100 columns.
-const CELLS: usize = 72;
+const CELLS: usize = 64;
 
 /// The division of a run into cells.
 #[derive(Clone, Copy, Debug)]
