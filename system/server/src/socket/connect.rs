@@ -3,18 +3,19 @@
 //! Everything that must be there before the client's first message (handlers, queue) is made in the middleware, which
 //! runs before socketioxide answers CONNECT; the session's task starts right after. Nothing is awaited in between.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value as Json;
 use socketioxide::adapter::Adapter;
 use socketioxide::extract::TryData;
 use socketioxide::handler::{ConnectHandler, FromConnectParts, Value};
 use socketioxide::socket::Socket;
-use system_protocol::{Auth, Code, Refusal, event};
-use tokio::sync::{Mutex, Notify, mpsc};
+use system_protocol::{Auth, Code, Offset, Refusal, Room, event};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, mpsc};
 
 use super::connect_error::Refused;
-use super::intake::{self, Intake, Read};
+use super::intake::{self, Intake, Read, Request};
 use super::link::Link;
 use super::outbox::Outbox;
 use super::session::Session;
@@ -31,20 +32,32 @@ const EVENTS: [(&str, Read); 3] =
 pub(crate) fn handler<A: Adapter, B: Backend<Adapter = A>>(
     chat: Arc<Chat<B>>,
 ) -> impl ConnectHandler<A, (Arrived<A>,)> {
-    let admit = move |Arrived(socket): Arrived<A>, TryData(payload): TryData<Json>| {
+    let starting = Arc::clone(&chat);
+    let start = move |Arrived(socket): Arrived<A>| start(starting, socket);
+    start.with(move |Arrived(socket): Arrived<A>, TryData(payload): TryData<Json>| {
         let admitted = admit(&chat, &socket, payload.ok().as_ref());
         let admitted = admitted.inspect_err(|refusal| chat.metrics.connect_refused(refusal.code));
         async move { admitted.map_err(Refused) }
-    };
-    start::<A, B>.with(admit)
+    })
 }
 
-/// A session that was let in and not started, on its way from the middleware to the handler.
-struct Prepared<B: Backend>(Arc<Mutex<Option<Session<B>>>>);
+/// Who was let in, on the way from the middleware to the handler. It does not hold the socket, in whose extensions it
+/// waits: a client that goes in between leaves nothing behind.
+struct Admitted<A: Adapter> {
+    identity: Identity,
+    room: Room,
+    offset: Option<Offset>,
+    link: Arc<Link>,
+    requests: UnboundedReceiver<Request<A>>,
+    gone: Arc<Notify>,
+}
 
-impl<B: Backend> Clone for Prepared<B> {
+/// Extensions are cloned when they are read; this one is taken once.
+struct Waiting<A: Adapter>(Arc<Mutex<Option<Admitted<A>>>>);
+
+impl<A: Adapter> Clone for Waiting<A> {
     fn clone(&self) -> Self {
-        Prepared(Arc::clone(&self.0))
+        Waiting(Arc::clone(&self.0))
     }
 }
 
@@ -56,43 +69,33 @@ fn admit<B: Backend>(
     if chat.life.phase() != Phase::Running {
         return Err(Refusal::new(Code::Draining, "This node is going away"));
     }
-    let auth = Auth::parse(payload)?;
-    let identity = chat.auth.identify(&auth.token)?;
-    identity.may_join(&auth.room)?;
-    let session = prepare(chat, socket, identity).ok_or_else(|| Refusal::new(Code::Unavailable, "No connection"))?;
-    let session = session.with_first(auth.room, auth.offset);
-    socket.extensions.insert(Prepared(Arc::new(Mutex::new(Some(session)))));
-    Ok(())
-}
-
-/// `None` when the transport was not made by our gate, which does not happen.
-fn prepare<B: Backend>(
-    chat: &Arc<Chat<B>>,
-    socket: &Arc<Socket<B::Adapter>>,
-    identity: Identity,
-) -> Option<Session<B>> {
-    let link = Arc::clone(socket.req_parts().extensions.get::<Arc<Link>>()?);
+    let Auth { token, room, offset } = Auth::parse(payload)?;
+    let identity = chat.auth.identify(&token)?;
+    identity.may_join(&room)?;
+    // Every transport was made by our gate, and has one.
+    let link = socket.req_parts().extensions.get::<Arc<Link>>();
+    let link = Arc::clone(link.ok_or_else(|| Refusal::new(Code::Unavailable, "No connection"))?);
     let (queue, requests) = mpsc::unbounded_channel();
     for (event, read) in EVENTS {
         socket.on(event, Intake::new(read, queue.clone(), Arc::clone(&link)));
     }
     let gone = Arc::new(Notify::new());
-    let outbox = Arc::new(Outbox::new(Arc::clone(socket), link, Arc::clone(&chat.metrics), chat.send_queue));
     // Only for a client that leaves the namespace and keeps the transport; everything else ends with the link.
     socket.on_disconnect({
         let gone = Arc::clone(&gone);
         async move || gone.notify_one()
     });
-    Some(Session::new(Arc::clone(chat), identity, outbox, requests, gone))
+    let admitted = Admitted { identity, room, offset, link, requests, gone };
+    socket.extensions.insert(Waiting(Arc::new(Mutex::new(Some(admitted)))));
+    Ok(())
 }
 
-async fn start<A: Adapter, B: Backend<Adapter = A>>(Arrived(socket): Arrived<A>) {
-    let Some(Prepared(session)) = socket.extensions.remove::<Prepared<B>>() else { return };
-    drop(socket);
-    let session = session.lock().await.take();
-    if let Some(session) = session {
-        session.run().await;
-    }
+async fn start<A: Adapter, B: Backend<Adapter = A>>(chat: Arc<Chat<B>>, socket: Arc<Socket<A>>) {
+    let waiting = socket.extensions.remove::<Waiting<A>>();
+    let admitted = waiting.and_then(|Waiting(admitted)| admitted.lock().expect("it is only taken").take());
+    let Some(Admitted { identity, room, offset, link, requests, gone }) = admitted else { return };
+    let outbox = Arc::new(Outbox::new(socket, link, Arc::clone(&chat.metrics), chat.send_queue));
+    Session::new(chat, identity, outbox, requests, gone).run(room, offset).await;
 }
 
 /// The socket itself: socketioxide's own extractor hides its `Arc`.

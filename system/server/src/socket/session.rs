@@ -34,7 +34,6 @@ pub(super) struct Session<B: Backend> {
     outbox: Arc<Outbox<B::Adapter>>,
     requests: mpsc::UnboundedReceiver<Request<B::Adapter>>,
     gone: Arc<Notify>,
-    first: Option<(Room, Option<Offset>)>,
     /// Its end leaves every room.
     membership: B::Session,
     rooms: BTreeMap<Room, Place<B>>,
@@ -79,17 +78,11 @@ impl<B: Backend> Session<B> {
         let limit = RateLimit::new(chat.rate_limit);
         let membership = chat.backend.session(Arc::clone(&outbox));
         let (rooms, doing) = (BTreeMap::new(), FuturesUnordered::new());
-        Session { chat, identity, outbox, requests, gone, first: None, membership, rooms, parked: 0, limit, doing }
+        Session { chat, identity, outbox, requests, gone, membership, rooms, parked: 0, limit, doing }
     }
 
-    /// The room of CONNECT.
-    pub(super) fn with_first(mut self, room: Room, offset: Option<Offset>) -> Self {
-        self.first = Some((room, offset));
-        self
-    }
-
-    /// Runs until the client is gone, by whatever way.
-    pub(super) async fn run(mut self) {
+    /// Enters the room of CONNECT, and runs until the client is gone, by whatever way.
+    pub(super) async fn run(mut self, room: Room, offset: Option<Offset>) {
         self.chat.metrics.session(None, Some(0));
         let mut life = self.chat.life.follow();
         let link = Arc::clone(self.outbox.link());
@@ -102,9 +95,7 @@ impl<B: Backend> Session<B> {
             }
         };
         tokio::pin!(ended);
-        if let Some((room, offset)) = self.first.take() {
-            self.join(Join { room, offset }, Answer::Event);
-        }
+        self.join(Join { room, offset }, Answer::Event);
         loop {
             tokio::select! {
                 biased;
