@@ -22,7 +22,7 @@ pub(crate) trait Backend: Send + Sync {
     /// and is not waited for.
     fn signal(&self, server: Server, signal: Signal) -> Verb<'_>;
 
-    fn state(&self, server: Server) -> ProcessState;
+    fn process(&self, server: Server) -> Process;
 
     fn place(&self, server: Server) -> Place;
 }
@@ -50,38 +50,56 @@ pub(crate) enum Signal {
 }
 
 /// What the operating system says of a server's process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessState {
-    Running {
-        pid: u32,
-    },
+    Running,
     /// State T.
-    Paused {
-        pid: u32,
-    },
-    /// How it ended, or that it was never started.
-    Ended(String),
+    Paused,
+    /// Or never started.
+    Ended,
 }
 
 impl ProcessState {
-    pub fn pid(&self) -> Option<u32> {
-        match self {
-            ProcessState::Running { pid } | ProcessState::Paused { pid } => Some(*pid),
-            ProcessState::Ended(_) => None,
-        }
-    }
-
-    pub fn has_ended(&self) -> bool {
-        matches!(self, ProcessState::Ended(_))
+    pub fn has_ended(self) -> bool {
+        self == ProcessState::Ended
     }
 }
 
-impl fmt::Display for ProcessState {
+/// The same, with how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Process {
+    Running(u32),
+    Paused(u32),
+    Ended(String),
+}
+
+impl Process {
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match self {
+            Process::Running(pid) | Process::Paused(pid) => Some(*pid),
+            Process::Ended(_) => None,
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self, Process::Ended(_))
+    }
+
+    pub(crate) fn state(&self) -> ProcessState {
+        match self {
+            Process::Running(_) => ProcessState::Running,
+            Process::Paused(_) => ProcessState::Paused,
+            Process::Ended(_) => ProcessState::Ended,
+        }
+    }
+}
+
+impl fmt::Display for Process {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ProcessState::Running { pid } => write!(out, "running (pid {pid})"),
-            ProcessState::Paused { pid } => write!(out, "stopped (pid {pid}, state T)"),
-            ProcessState::Ended(how) => write!(out, "{how}"),
+            Process::Running(pid) => write!(out, "running (pid {pid})"),
+            Process::Paused(pid) => write!(out, "stopped (pid {pid}, state T)"),
+            Process::Ended(how) => write!(out, "{how}"),
         }
     }
 }

@@ -31,7 +31,7 @@ impl Cluster {
     }
 
     pub(super) async fn end_chat(&self) -> Result<(), ClusterError> {
-        for server in self.chat().servers().filter(|server| !self.backend.state(*server).has_ended()) {
+        for server in self.chat().servers().filter(|server| !self.backend.process(*server).has_ended()) {
             self.backend.signal(server, Signal::Kill).await?;
         }
         lock(&self.topology).chat.nodes = 0;
@@ -60,7 +60,7 @@ impl Cluster {
     async fn wait_until_ready(&self, server: Server, ready: &Ready) -> Result<(), ClusterError> {
         let until = Instant::now() + READY;
         loop {
-            let state = self.backend.state(server);
+            let state = self.backend.process(server);
             if state.has_ended() {
                 return Err(self.failed(server, format!("did not start: it {state}")));
             }

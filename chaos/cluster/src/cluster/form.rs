@@ -92,7 +92,7 @@ impl Cluster {
 
     /// Running and serving, whatever was done to it. One that was killed starts empty.
     async fn warm(&self, server: Server, redis: &RedisTopology) -> Result<(), ClusterError> {
-        let state = self.backend.state(server);
+        let state = self.backend.process(server);
         if state.has_ended() {
             // What is left of its data is of the cluster before.
             let _ = fs::remove_dir_all(self.backend.place(server).data);

@@ -41,6 +41,15 @@ impl Cluster {
             .ok_or_else(|| ClusterError::Nobody { what: format!("slot {slot}"), seen: view.to_string() })
     }
 
+    /// Nodes that follow this one, dead ones too as far as anyone names them.
+    pub async fn replicas_of(&self, primary: Server) -> Result<Vec<Server>, ClusterError> {
+        let view = self.view().await;
+        if view.answered().next().is_none() {
+            return Err(ClusterError::Nobody { what: format!("a replica of {primary}"), seen: view.to_string() });
+        }
+        Ok(view.replicas_of(primary))
+    }
+
     /// The primary that executed the most write calls since this was last asked, or since the cluster was formed.
     pub async fn busiest_primary(&self) -> Result<Server, ClusterError> {
         let now = self.write_calls().await;

@@ -77,7 +77,7 @@ impl Cluster {
         let until = Instant::now() + SERVING;
         loop {
             let failed = |why| Err(self.failed(server, why));
-            let state = self.backend.state(server);
+            let state = self.backend.process(server);
             let Some(pid) = state.pid() else { return failed(format!("did not start: it {state}")) };
             let seen = match serving(self.backend.place(server).address, pid).await {
                 Ok(()) => return Ok(()),
@@ -152,8 +152,9 @@ fn listen(
         |server: Server| Behind { node: server.number(), own: ground.own(server), announced: ground.announced(server) };
     let nodes: Vec<Behind> = redis.servers().map(behind).collect();
     let processes = Arc::downgrade(backend);
-    let gone =
-        Arc::new(move |node| processes.upgrade().is_none_or(|backend| backend.state(Server::Redis(node)).has_ended()));
+    let gone = Arc::new(move |node| {
+        processes.upgrade().is_none_or(|backend| backend.process(Server::Redis(node)).has_ended())
+    });
     Links::listen(background.handle(), &nodes, BUS, gone)
         .map_err(|error| ClusterError::Ground(format!("the fault proxy cannot listen: {error}")))
 }

@@ -26,9 +26,9 @@ impl Cluster {
     pub async fn terminate(&self, server: Server, within: Duration) -> Result<(), ClusterError> {
         self.backend.signal(server, Signal::Terminate).await?;
         let until = Instant::now() + within;
-        while !self.backend.state(server).has_ended() {
+        while !self.backend.process(server).has_ended() {
             if Instant::now() > until {
-                let state = self.backend.state(server);
+                let state = self.backend.process(server);
                 return Err(self.failed(server, format!("was terminated and is {state} after {within:?}")));
             }
             sleep(LOOK_AGAIN).await;
@@ -63,12 +63,12 @@ impl Cluster {
     }
 
     pub fn state(&self, server: Server) -> ProcessState {
-        self.backend.state(server)
+        self.backend.process(server).state()
     }
 
     /// Of a process that runs or is paused.
     pub fn pid(&self, server: Server) -> Option<u32> {
-        self.backend.state(server).pid()
+        self.backend.process(server).pid()
     }
 
     pub fn data_directory(&self, server: Server) -> PathBuf {
@@ -84,7 +84,7 @@ impl Cluster {
         let mut servers = self.servers();
         servers.reverse();
         let mut failed = None;
-        for server in servers.into_iter().filter(|server| !self.backend.state(*server).has_ended()) {
+        for server in servers.into_iter().filter(|server| !self.backend.process(*server).has_ended()) {
             if let Err(error) = self.backend.signal(server, Signal::Kill).await {
                 failed.get_or_insert(error);
             }

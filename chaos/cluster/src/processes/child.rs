@@ -8,7 +8,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::backend::{ProcessState, Signal};
+use crate::backend::{Process, Signal};
 
 pub(super) struct Child {
     process: process::Child,
@@ -21,7 +21,7 @@ impl Child {
 
     /// To its process group, so that what it started goes with it. No error when it has ended already.
     pub(super) fn signal(&mut self, signal: Signal) -> io::Result<()> {
-        if self.state().has_ended() {
+        if self.look().has_ended() {
             return Ok(());
         }
         let number = match signal {
@@ -36,13 +36,13 @@ impl Child {
         }
     }
 
-    pub(super) fn state(&mut self) -> ProcessState {
+    pub(super) fn look(&mut self) -> Process {
         let pid = self.process.id();
         match self.process.try_wait() {
-            Ok(None) if is_stopped(pid) => ProcessState::Paused { pid },
-            Ok(None) => ProcessState::Running { pid },
-            Ok(Some(status)) => ProcessState::Ended(ended(status)),
-            Err(error) => ProcessState::Ended(format!("cannot be waited for: {error}")),
+            Ok(None) if is_stopped(pid) => Process::Paused(pid),
+            Ok(None) => Process::Running(pid),
+            Ok(Some(status)) => Process::Ended(ended(status)),
+            Err(error) => Process::Ended(format!("cannot be waited for: {error}")),
         }
     }
 

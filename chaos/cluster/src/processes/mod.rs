@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     ClusterError, Server,
-    backend::{Backend, Launch, Place, ProcessState, Signal, Verb, evidence},
+    backend::{Backend, Launch, Place, Process, Signal, Verb, evidence},
     ground::Ground,
 };
 use child::Child;
@@ -70,9 +70,9 @@ impl Processes {
             Some(Ok(())) => {}
         }
         let until = Instant::now() + EFFECT;
-        while !took_effect(signal, &self.state(server)) {
+        while !took_effect(signal, &self.process(server)) {
             if Instant::now() > until {
-                let state = self.state(server);
+                let state = self.process(server);
                 return Err(failed(format!("was sent {signal:?} and is {state} after {EFFECT:?}")));
             }
             sleep(LOOK_AGAIN).await;
@@ -81,11 +81,11 @@ impl Processes {
     }
 }
 
-fn took_effect(signal: Signal, state: &ProcessState) -> bool {
+fn took_effect(signal: Signal, state: &Process) -> bool {
     match signal {
         Signal::Kill => state.has_ended(),
-        Signal::Pause => !matches!(state, ProcessState::Running { .. }),
-        Signal::Resume => !matches!(state, ProcessState::Paused { .. }),
+        Signal::Pause => !matches!(state, Process::Running(_)),
+        Signal::Resume => !matches!(state, Process::Paused(_)),
         Signal::Terminate => true,
     }
 }
@@ -93,7 +93,7 @@ fn took_effect(signal: Signal, state: &ProcessState) -> bool {
 impl Backend for Processes {
     fn start<'a>(&'a self, server: Server, launch: &'a Launch) -> Verb<'a> {
         Box::pin(async move {
-            if let Some(pid) = self.state(server).pid() {
+            if let Some(pid) = self.process(server).pid() {
                 let why = format!("cannot be started: it runs already (pid {pid})");
                 return Err(ClusterError::Process { server, why, log: String::new() });
             }
@@ -109,9 +109,9 @@ impl Backend for Processes {
         Box::pin(self.send(server, signal))
     }
 
-    fn state(&self, server: Server) -> ProcessState {
-        let never = || ProcessState::Ended("was never started".to_owned());
-        self.with(|children| children.get_mut(&server).map_or_else(never, Child::state))
+    fn process(&self, server: Server) -> Process {
+        let never = || Process::Ended("was never started".to_owned());
+        self.with(|children| children.get_mut(&server).map_or_else(never, Child::look))
     }
 
     fn place(&self, server: Server) -> Place {
