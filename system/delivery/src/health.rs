@@ -68,6 +68,15 @@ impl Health {
         self.lock().insert(shard, state);
     }
 
+    /// Keeps the reason that is already known: it says more.
+    pub(crate) fn unreachable(&self, shard: usize, why: &str) {
+        let mut states = self.lock();
+        let state = states.entry(shard).or_default();
+        if !matches!(state, ShardState::Unreachable { .. }) {
+            *state = ShardState::Unreachable { why: why.to_owned() };
+        }
+    }
+
     pub(crate) fn get(&self, shard: usize) -> ShardState {
         self.lock().get(&shard).cloned().unwrap_or_default()
     }

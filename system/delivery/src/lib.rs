@@ -31,6 +31,7 @@ mod names;
 mod nursery;
 mod outbox;
 mod probe;
+mod question;
 mod queue;
 mod reader;
 mod replay;

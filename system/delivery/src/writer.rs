@@ -3,12 +3,11 @@
 //! Handed to a writer, a message is acked or never answered. Whatever fails, the connection is dropped, the topology is
 //! read again, and the same messages go out again in order; the dedupe key makes a second append of one impossible.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
-use system_protocol::{Code, Offset, Refusal, Room};
+use system_protocol::{Code, Offset, Refusal};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tracing::Span;
@@ -24,11 +23,14 @@ use crate::names;
 use crate::probe::Event;
 use crate::queue::Message;
 use crate::replies::{self, Appended};
-use crate::room::Committed;
 use crate::shards::Shared;
 use crate::spans;
 use crate::topology::ShardIndex;
 use crate::trim::TrimTimes;
+
+#[cfg(debug_assertions)]
+mod broken;
+mod ring;
 
 /// After a failure, so that a server that refuses at once is not hammered.
 const BREATH: Duration = Duration::from_millis(20);
@@ -37,7 +39,7 @@ pub(crate) async fn run<E: Edge>(shared: Arc<Shared<E>>, index: ShardIndex, wake
     let mut trims = TrimTimes::default();
     loop {
         let Some(shard) = shared.usable(index) else {
-            shared.health.set(index, ShardState::Unreachable { why: "no primary is known".to_owned() });
+            shared.health.unreachable(index, "no primary is known, or no majority confirms it");
             shared.news(shared.config.idle()).await;
             continue;
         };
@@ -290,36 +292,6 @@ impl<E: Edge> Writer<'_, E> {
         }
         unresolved.retain(|message| !open.iter().any(|open| Arc::ptr_eq(&open.message, message)));
     }
-
-    /// One bell per room, for its last entry. A bell that fails to ring is no error: sweeps find what it was for.
-    async fn ring(&mut self, open: &[Open]) -> Result<(), LinkError> {
-        let bells = self.last_of_each_room(open);
-        if bells.is_empty() {
-            return Ok(());
-        }
-        let mut pipeline = redis::pipe();
-        for (room, committed) in bells {
-            let channel = names::bell(names::partition_of(room));
-            pipeline.cmd("SPUBLISH").arg(channel).arg(replies::bell(room, committed));
-        }
-        self.bound.link.ask(&pipeline).await.map(drop)
-    }
-
-    fn last_of_each_room<'a>(&self, open: &'a [Open]) -> BTreeMap<&'a Room, Committed> {
-        let mut last: BTreeMap<&Room, Committed> = BTreeMap::new();
-        for Open { message, appended, .. } in open {
-            let (Appended::New(offset) | Appended::Known(offset)) = *appended else { continue };
-            if self.shared.rules.drop_after_append(message.mark()) {
-                continue;
-            }
-            let committed = Committed { offset, mark: message.mark() };
-            let entry = last.entry(&message.room).or_insert(committed);
-            if entry.offset < offset {
-                *entry = committed;
-            }
-        }
-        last
-    }
 }
 
 fn fence_span(open: &Open, batch: &Span) -> Span {
@@ -338,61 +310,5 @@ fn outcome(message: &Message, appended: Appended) -> Outcome {
         Appended::RoomFull => {
             Outcome::Refused(Refusal::new(Code::RoomFull, "The room holds as many messages as it may"))
         }
-    }
-}
-
-/// Takes a room's last entry out again, if it is this message.
-#[cfg(debug_assertions)]
-const TAKE_OUT: &str = "local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-if last and last[2][4] == ARGV[1] then return redis.call('XDEL', KEYS[1], last[1]) end
-return 0";
-
-/// Rules broken between the append and the fence need the two apart; the rules themselves are in `broken`.
-#[cfg(debug_assertions)]
-impl<E: Edge> Writer<'_, E> {
-    fn broken_in_between(&self) -> bool {
-        let broken = &self.shared.config.broken;
-        broken.read_only_hit || broken.uncommitted || broken.drop_after_append.is_some()
-    }
-
-    async fn append_in_steps(&mut self, batch: &[Arc<Message>]) -> Result<(Vec<Value>, usize), LinkError> {
-        let mut answers = self.calls_or_reads(batch).await?;
-        if self.shared.rules.uncommitted() {
-            let seen =
-                batch.iter().zip(&answers).filter_map(|(m, answer)| Some((m.clone(), replies::appended(answer)?)));
-            let open: Vec<Open> =
-                seen.map(|(message, appended)| Open { message, appended, span: Span::none() }).collect();
-            self.ring(&open).await?;
-        }
-        let mut fence = redis::pipe();
-        let asked = self.add_fence(&mut fence);
-        answers.extend(self.bound.link.ask(&fence).await?);
-        Ok((answers, asked))
-    }
-
-    async fn calls_or_reads(&mut self, batch: &[Arc<Message>]) -> Result<Vec<Value>, LinkError> {
-        let mut known = vec![Value::Nil; batch.len()];
-        if self.shared.rules.read_only_hit() {
-            let mut reads = redis::pipe();
-            for message in batch {
-                reads.cmd("GET").arg(names::dedupe(message.partition, &message.hash));
-            }
-            known = self.bound.link.ask(&reads).await?;
-        }
-        let mut calls = redis::pipe();
-        let mut kept = Vec::new();
-        for message in batch.iter().zip(&known).filter(|(_, id)| replies::offset(id).is_none()).map(|(m, _)| m) {
-            kept.push(calls.len());
-            calls.add_command(self.call(message));
-            if self.shared.rules.drop_after_append(message.mark()) {
-                // Right behind the append, before anybody can have read it.
-                calls.cmd("EVAL").arg(TAKE_OUT).arg(1).arg(names::stream(&message.room)).arg(message.id.as_str());
-            }
-        }
-        let answers = if calls.is_empty() { Vec::new() } else { self.bound.link.ask(&calls).await? };
-        let mut called = answers.into_iter().enumerate().filter(|(at, _)| kept.contains(at)).map(|(_, answer)| answer);
-        let hit = |id: Value| Value::Array(vec![Value::SimpleString("known".to_owned()), id]);
-        let answer = |id: Value| if replies::offset(&id).is_some() { Some(hit(id)) } else { called.next() };
-        Ok(known.into_iter().filter_map(answer).collect())
     }
 }
