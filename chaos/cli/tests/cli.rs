@@ -165,3 +165,43 @@ fn a_dry_run_prints_the_plan_and_starts_nothing() {
     }
     assert!(!Path::new(runs).exists(), "a dry run leaves no run directory");
 }
+
+/// A small chat over plain Pub/Sub that lost its primary, recorded from a real run.
+const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/runs/small-pubsub-primary-kill");
+
+#[test]
+fn a_stored_run_is_judged_again_with_the_same_verdict() {
+    let output = chaos(&["judge", STORED, "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    let stored = fs::read_to_string(Path::new(STORED).join("verdict.json")).expect("a stored verdict");
+    let stored: serde_json::Value = serde_json::from_str(&stored).expect("JSON");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&out(&output)).expect("JSON"), stored);
+}
+
+#[test]
+fn a_stored_run_is_reported_again_for_people() {
+    let report = out(&chaos(&["judge", STORED]));
+    for words in [
+        "small: FAIL",
+        "acknowledged messages did not reach everyone",
+        "kill redis-3 (the busiest primary)",
+        "last hop of",
+        "Deaf after the last heal",
+        "chaos drill small.toml --seed 7",
+    ] {
+        assert!(report.contains(words), "{words:?} in:\n{report}");
+    }
+}
+
+#[test]
+fn an_expected_failure_is_a_success_and_another_is_not() {
+    let code = |expected: &str| chaos(&["judge", STORED, "--expect", expected]).status.code();
+    assert_eq!([code("fail:R1"), code("declared"), code("fail:R12")], [Some(0), Some(0), Some(1)]);
+}
+
+#[test]
+fn what_is_no_run_is_refused_by_name() {
+    let output = chaos(&["judge", "no-such-run"]);
+    assert_eq!(output.status.code(), Some(70), "{}", err(&output));
+    assert!(err(&output).contains("no-such-run"), "{}", err(&output));
+}

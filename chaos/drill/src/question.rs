@@ -71,7 +71,7 @@ fn promotion(plan: &Plan, seen: &PromotionSeen) -> Option<Promotion> {
 }
 
 fn acks_back(plan: &Plan, schedule: &Schedule, history: &History, seen: &PromotionSeen) -> Option<Measured> {
-    let budget = plan.budget(BudgetName::Acks)?;
+    let budget = plan.budget(BudgetName::Acks).filter(|_| !schedule.rooms.is_empty())?;
     let from = seen.promoted_at?;
     let back = measure::acks_back(schedule, history, seen);
     Some(Measured {

@@ -15,6 +15,9 @@ use crate::schedule::Schedule;
 /// How long a node may hold spans before it exports them.
 const EXPORT_DELAY: Duration = Duration::from_millis(200);
 
+/// Receipts that are shown of one message.
+const RECEIPTS: usize = 3;
+
 /// What is needed to tell how far a message came.
 pub(crate) struct Traces<'r> {
     pub(crate) schedule: &'r Schedule,
@@ -70,9 +73,22 @@ fn one(anomaly: &Anomaly, traces: &Traces<'_>, shown: &mut BTreeSet<String>) -> 
         None => drop(writeln!(text, "      no span of {message} was received{}", during(traces.schedule, at))),
     }
     if shown.insert(message.clone()) {
-        for line in traces.spans.tree(message).lines() {
+        text.push_str(&tree(&traces.spans.tree(message)));
+    }
+    text
+}
+
+/// The span tree, with the many receipts of a large room counted after the first few.
+fn tree(tree: &str) -> String {
+    let (mut text, mut receipts) = (String::new(), 0);
+    for line in tree.lines() {
+        receipts += usize::from(line.contains("chat.receive on"));
+        if receipts <= RECEIPTS || !line.contains("chat.receive on") {
             let _ = writeln!(text, "        {line}");
         }
+    }
+    if receipts > RECEIPTS {
+        let _ = writeln!(text, "        and {} more chat.receive", receipts - RECEIPTS);
     }
     text
 }

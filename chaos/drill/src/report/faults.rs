@@ -53,19 +53,20 @@ fn promoted(plan: &Plan, schedule: &Schedule, history: &History, promotion: &Pro
     if promotion.failed_elections > 0 {
         parts.push(format!("{} failed elections before it", promotion.failed_elections));
     }
-    parts.push(match measure::acks_back(schedule, history, promotion) {
-        Some(back) => format!("acks back {} after it{}", seconds(back), against(plan, BudgetName::Acks)),
-        None => "no ack came back".to_owned(),
-    });
     let to = promotion.to.as_deref().unwrap_or("?");
+    let mut text = format!("      shard {shard}: {} → {to}: {}", promotion.from, parts.join(" · "));
+    if schedule.rooms.is_empty() {
+        // Without a log no room belongs to a shard.
+        return text + "\n";
+    }
+    text.push_str(&match measure::acks_back(schedule, history, promotion) {
+        Some(back) => format!(" · acks back {} after it{}", seconds(back), against(plan, BudgetName::Acks)),
+        None => " · no ack came back".to_owned(),
+    });
     let end = schedule.load_ended.unwrap_or(history.end);
     let (_, silence) = measure::longest_silence(schedule, history, shard, promotion.killed_at, end);
-    format!(
-        "      shard {shard}: {} → {to}: {}\n      users of the shard waited {} at most without any ack\n",
-        promotion.from,
-        parts.join(" · "),
-        seconds(silence)
-    )
+    let _ = write!(text, "\n      users of the shard waited {} at most without any ack\n", seconds(silence));
+    text
 }
 
 fn against(plan: &Plan, name: BudgetName) -> String {

@@ -182,6 +182,11 @@ impl<'r> Stage<'r> {
     /// Which shard each room lies on, and which room counts as the busiest: the one with the most sends when it lies on
     /// the busiest primary, else another there, so that both roles name the same node for the whole run.
     async fn place_rooms(&mut self) -> Result<(), Ended> {
+        if self.drill.cluster.delivery == Delivery::Pubsub {
+            // No room has a place in Redis then.
+            self.busiest_room = Some(self.load.busiest_room());
+            return Ok(());
+        }
         let mut rooms = BTreeMap::new();
         for room in self.load.rooms() {
             let shard = shard_of_slot(self.drill.cluster.redis.shards, slot_of_room(&room));
