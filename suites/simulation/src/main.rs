@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         plan
     };
     if arguments.log {
-        return tell(&play(&plan(arguments.seeds.start), true));
+        return tell(&play(&plan(arguments.seeds.start), true), true);
     }
     run_all(&arguments, plan)
 }
@@ -77,12 +77,12 @@ fn run_all(arguments: &Arguments, plan: impl Fn(u64) -> Plan + Sync) -> ExitCode
         if violated.is_empty() { !report.drained } else { report.violated().iter().any(|rule| violated.contains(rule)) }
     });
     println!("\nseed {} with {} of its {} faults:", small.seed, small.faults.len(), first.plan.faults.len());
-    tell(&play(&small, true))
+    tell(&play(&small, true), false)
 }
 
 /// The storyboard: what went wrong, the faults, and what concerns the messages in question.
-fn tell(report: &Report) -> ExitCode {
-    let shown: usize = 400;
+fn tell(report: &Report, everything: bool) -> ExitCode {
+    let shown = if everything { usize::MAX } else { 400 };
     let anomalies = anomalies(&report.verdict);
     let messages: Vec<_> = report.verdict.rules.values().flat_map(|rule| &rule.examples).collect();
     let messages: Vec<_> = messages.iter().filter_map(|anomaly| anomaly.message.clone()).collect();
@@ -91,7 +91,8 @@ fn tell(report: &Report) -> ExitCode {
             ["redis-", "fault", "chat-", "healed", "slot", "clock", "trimmed"].iter().any(|word| line.contains(word));
         event || messages.iter().any(|message| line.contains(message.as_str()))
     };
-    let lines: Vec<_> = report.story.iter().filter(|line| messages.is_empty() || concerns(line)).collect();
+    let lines: Vec<_> =
+        report.story.iter().filter(|line| everything || messages.is_empty() || concerns(line)).collect();
     for line in lines.iter().take(shown) {
         println!("{line}");
     }

@@ -9,8 +9,10 @@ use chaos_checkers::Rule;
 use system_delivery::Fence;
 
 use crate::chance::Chance;
+use crate::model::slot::SLOTS;
 use crate::world::fault::{Fault, Planned, Way};
-use crate::world::plan::Plan;
+use crate::world::inject::slot_of_room;
+use crate::world::plan::{Plan, room};
 
 pub type Make = fn(u64) -> Plan;
 
@@ -39,23 +41,37 @@ fn aimed(seed: u64) -> (Plan, Chance) {
     (plan, Chance::new(seed).fork("aim"))
 }
 
+/// The shard that a room begins in.
+fn shard_of(plan: &Plan, nth: usize) -> usize {
+    let share = usize::from(SLOTS) / plan.redis.shards;
+    (usize::from(slot_of_room(&room(nth))) / share).min(plan.redis.shards - 1)
+}
+
+/// A shard in which something is said.
+fn busy_shard(plan: &Plan, chance: &mut Chance) -> usize {
+    shard_of(plan, chance.index(plan.rooms))
+}
+
 /// Replication is late, then the primary of each shard dies in turn.
 fn late_then_dead(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
     let ms = chance.between(100, 300);
-    plan.faults = vec![fault(1000, chance.between(1500, 2500), Fault::LagThenKill { shard: chance.index(3), ms })];
+    plan.faults =
+        vec![fault(1000, chance.between(1500, 2500), Fault::LagThenKill { shard: busy_shard(&plan, &mut chance), ms })];
     plan
 }
 
 /// Links stall, the nodes' connections break so that everything is sent again, then the primary dies.
 fn sent_again_then_dead(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
-    let shard = chance.index(3);
+    let shard = busy_shard(&plan, &mut chance);
     let at = chance.between(2000, 3000);
+    // By then every sender waits for an ack: nothing new is in the batch that is sent again.
+    let again = at + chance.between(750, 950);
     plan.faults = vec![
-        fault(at, 900, Fault::StallThenKill { shard }),
-        fault(at + chance.between(100, 250), 0, Fault::ResetNode { node: 0, shard }),
-        fault(at + chance.between(100, 250), 0, Fault::ResetNode { node: 1, shard }),
+        fault(at, 1350, Fault::StallThenKill { shard }),
+        fault(again, 0, Fault::ResetNode { node: 0, shard }),
+        fault(again, 0, Fault::ResetNode { node: 1, shard }),
     ];
     plan
 }
@@ -65,7 +81,7 @@ fn broken_connections(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
     plan.faults = (0..20)
         .map(|_| {
-            let (node, shard) = (chance.index(2), chance.index(3));
+            let (node, shard) = (chance.index(2), busy_shard(&plan, &mut chance));
             fault(chance.between(1000, 11_000), 0, Fault::ResetNode { node, shard })
         })
         .collect();
@@ -75,7 +91,7 @@ fn broken_connections(seed: u64) -> Plan {
 /// A primary sleeps through its failover and wakes, with readers that still hold connections to it.
 fn stale_primary(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
-    let shard = chance.index(3);
+    let shard = busy_shard(&plan, &mut chance);
     plan.faults = vec![
         fault(2000, 200, Fault::Lag { shard, ms: 150 }),
         fault(2100, chance.between(2500, 4500), Fault::CutOffPrimary { shard, with: 0, reset: false }),
@@ -86,7 +102,7 @@ fn stale_primary(seed: u64) -> Plan {
 /// A primary is cut off together with one of its two replicas, the connections to the rest reset.
 fn minority_with_a_replica(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
-    let shard = chance.index(3);
+    let shard = busy_shard(&plan, &mut chance);
     plan.faults = vec![fault(2000, 5000, Fault::CutOffPrimary { shard, with: 1, reset: true })];
     plan
 }
@@ -95,7 +111,7 @@ fn minority_with_a_replica(seed: u64) -> Plan {
 /// a moment; then the primary dies.
 fn stand_in_replica(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
-    let shard = chance.index(3);
+    let shard = busy_shard(&plan, &mut chance);
     let dies = 5000 + chance.between(0, 500);
     plan.faults = vec![
         fault(2000, 8000, Fault::CutReplicaBus { shard, nth: 0 }),
@@ -108,7 +124,7 @@ fn stand_in_replica(seed: u64) -> Plan {
 /// A primary dies and is there again before anybody noticed.
 fn back_too_soon(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
-    plan.faults = vec![fault(5000, 200, Fault::FastRestart { shard: chance.index(3) })];
+    plan.faults = vec![fault(5000, 200, Fault::FastRestart { shard: busy_shard(&plan, &mut chance) })];
     plan
 }
 
@@ -119,7 +135,7 @@ fn deaf(seed: u64) -> Plan {
     plan.manners.moves = 0;
     plan.manners.leaves = 0;
     plan.manners.slow = 0;
-    let shard = chance.index(3);
+    let shard = busy_shard(&plan, &mut chance);
     let until = plan.chat_ms - 500;
     plan.faults = vec![
         fault(until - 6000, 500, Fault::PausePrimary { shard: (shard + 1) % 3 }),
@@ -135,7 +151,7 @@ fn moving_users(seed: u64) -> Plan {
     plan.manners.moves = 30;
     plan.faults = (0..8)
         .map(|_| {
-            let (node, shard) = (chance.index(2), chance.index(3));
+            let (node, shard) = (chance.index(2), busy_shard(&plan, &mut chance));
             fault(
                 chance.between(1000, 11_000),
                 chance.between(200, 1500),

@@ -113,14 +113,16 @@ pub(crate) fn decide(before: &Topology, views: BTreeMap<NodeId, Arc<View>>, elec
 fn same_claims(before: &Topology, views: &BTreeMap<NodeId, Arc<View>>) -> bool {
     let same = |(id, view): (&NodeId, &Arc<View>)| {
         before.views.get(id).is_some_and(|old| {
-            old.nodes.len() == view.nodes.len()
-                && old.nodes.iter().zip(&view.nodes).all(|((a, x), (b, y))| {
-                    a == b
-                        && x.primary == y.primary
-                        && x.epoch == y.epoch
-                        && x.slots == y.slots
-                        && x.address == y.address
-                })
+            // One node answers at a time: all other views are the very ones of before.
+            Arc::ptr_eq(old, view)
+                || old.nodes.len() == view.nodes.len()
+                    && old.nodes.iter().zip(&view.nodes).all(|((a, x), (b, y))| {
+                        a == b
+                            && x.primary == y.primary
+                            && x.epoch == y.epoch
+                            && x.slots == y.slots
+                            && x.address == y.address
+                    })
         })
     };
     before.views.len() == views.len() && views.iter().all(same)

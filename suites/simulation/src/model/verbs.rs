@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::server::Process;
 use super::store::Effect;
+use super::stream::Id;
 use super::{Redis, State};
 use crate::network::{Death, Host};
 
@@ -16,18 +17,23 @@ impl Redis {
         self.with(|state| state.settings.shards)
     }
 
-    /// Trim a stream to its last entry, as an operator's XTRIM would.
-    pub fn trim(&self, stream: &str) {
+    /// Trim a stream to its last entry, as an operator's XTRIM would. The answer is what it held.
+    pub fn trim(&self, stream: &str) -> Vec<(Id, Vec<String>)> {
         let primary = self.primary_of_slot(super::slot::slot_of(stream.as_bytes()));
         let key = Bytes::copy_from_slice(stream.as_bytes());
         self.with(|state| {
             let server = &mut state.servers[primary];
-            let count = server.store.stream(&key).map_or(0, |stream| stream.len().saturating_sub(1));
-            if server.running() && count > 0 {
+            let Some(held) = server.store.stream(&key).filter(|_| server.running()) else { return Vec::new() };
+            let count = held.len().saturating_sub(1);
+            let text = |field: &Bytes| String::from_utf8_lossy(field).into_owned();
+            let entries = held.range(Id::default(), Id::MAX);
+            let entries = entries.map(|(id, fields)| (*id, fields.iter().map(text).collect())).collect();
+            if count > 0 {
                 state.trace.tell(format!("{stream} is trimmed by {count} entries"));
                 server.propagate(vec![Effect::DropFirst { key, count }]);
             }
-        });
+            entries
+        })
     }
 
     /// Which host runs a server.

@@ -1,12 +1,16 @@
 //! Carrying a fault out, and healing it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
+use chaos_observe::Op;
 use system_protocol::Room;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::fault::{Fault, Planned, Way, death};
 use super::node::Node;
+use super::record::{Ledger, content};
+use crate::model::stream::Id;
 use crate::model::{Process, Redis};
 use crate::network::{Death, Host, Net};
 use crate::sim::Sim;
@@ -18,6 +22,9 @@ pub struct Stage {
     pub redis: Redis,
     pub nodes: Vec<Node>,
     pub rooms: Arc<Vec<Room>>,
+    pub ledger: Ledger,
+    /// Up to where each room was read when it was trimmed.
+    pub trimmed: Arc<Mutex<BTreeMap<Room, chaos_observe::Offset>>>,
 }
 
 /// How long a killed primary waits to be named replaced before it is started anyway: a promise beyond this would need
@@ -135,7 +142,7 @@ impl Stage {
                 }
             }
             Fault::Migrate { room, pace_ms } => self.migrate(room, pace_ms).await,
-            Fault::Trim { room } => self.redis.trim(&stream_of(&self.rooms[room])),
+            Fault::Trim { room } => self.trim(&self.rooms[room]),
         }
     }
 
@@ -223,6 +230,23 @@ impl Stage {
         self.redis.migrate(slot, target, Duration::from_millis(pace_ms)).await;
     }
 
+    /// The final read of what goes has to be made now.
+    fn trim(&self, room: &Room) {
+        let gone = self.redis.trim(&stream_of(room));
+        let mut trimmed = self.trimmed.lock().expect("no panic while trimming");
+        for (id, fields) in gone {
+            let at = offset_of(id);
+            let field = |name: &str| fields.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
+            let read_before = trimmed.get(room).is_some_and(|read| at <= *read);
+            trimmed.insert(room.clone(), at);
+            let (Some(sender), Some(message), Some(text)) = (field("s"), field("i"), field("c")) else { continue };
+            if !read_before {
+                let (room, content) = (room.to_string(), content(&text));
+                self.ledger.note("reader", Op::Final { room, message, sender, offset: at, content });
+            }
+        }
+    }
+
     /// Everything as it should be, whatever faults were cut short.
     pub fn heal(&self) {
         self.sim.trace.tell("everything is healed");
@@ -260,6 +284,10 @@ impl Stage {
             sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+fn offset_of(id: Id) -> chaos_observe::Offset {
+    chaos_observe::Offset(u128::from(id.0) << 32 | u128::from(id.1))
 }
 
 pub fn slot_of_room(room: &Room) -> u16 {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use system_delivery::Fence;
+use system_protocol::Room;
 
 use super::client::Manners;
 use super::fault::Planned;
@@ -28,6 +29,11 @@ pub struct Plan {
     /// Percent of chunks that the network delays, and by how many milliseconds at most.
     pub jitter: (u64, u64),
     pub faults: Vec<Planned>,
+}
+
+/// The room of that number.
+pub fn room(nth: usize) -> Room {
+    Room::parse(&format!("room{}", nth + 1)).expect("a valid name")
 }
 
 impl Plan {
