@@ -128,7 +128,7 @@ mod tests {
         file.set_modified(SystemTime::now() - age).expect("dated");
     }
 
-    const OLD: Duration = Duration::from_secs(60);
+    const OLD: Duration = Duration::from_mins(1);
 
     #[test]
     fn what_was_given_must_be_there_and_is_taken_as_it_is() {

@@ -41,9 +41,10 @@ impl Ground {
             .ok_or_else(|| ClusterError::Ground(format!("all {BLOCKS} blocks of loopback addresses are in use")))?;
         let span = PORTS.end - PORTS.start - 256;
         let first = (start.wrapping_mul(977) % u32::from(span)) as u16;
+        let mut ground = Ground { block, base: 0, _claim: claim };
         for step in 0..64 {
             let base = PORTS.start + (first + step * 199) % span;
-            let ground = Ground { block, base, _claim: claim.try_clone().map_err(unclaimed)? };
+            ground.base = base;
             if ground.is_free(redis, chat) {
                 return Ok(ground);
             }
@@ -101,10 +102,6 @@ fn claim(block: [u8; 2]) -> Option<([u8; 2], UnixListener)> {
     let [x, y] = block;
     let name = UnixAddress::from_abstract_name(format!("holdfast/127.{x}.{y}")).ok()?;
     UnixListener::bind_addr(&name).ok().map(|claim| (block, claim))
-}
-
-fn unclaimed(error: std::io::Error) -> ClusterError {
-    ClusterError::Ground(format!("the claim on a block of loopback addresses: {error}"))
 }
 
 #[cfg(test)]

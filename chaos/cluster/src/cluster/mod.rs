@@ -91,7 +91,10 @@ impl Cluster {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Cluster").field("engine", &self.options.engine).field("files", &self.files.path()).finish()
+        out.debug_struct("Cluster")
+            .field("engine", &self.options.engine)
+            .field("files", &self.files.path())
+            .finish_non_exhaustive()
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) fn probe(program: &Path, library_path: Option<&Path>) -> Result<Engin
         return Err("there is no such file".to_owned());
     }
     let mut command = Command::new(program);
-    command.arg("--version").env_clear();
+    command.arg("--version");
     if let Some(path) = library_path {
         command.env("LD_LIBRARY_PATH", path);
     }

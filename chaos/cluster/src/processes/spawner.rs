@@ -43,7 +43,7 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Order>> {
     Ok(SPAWNER.get_or_init(|| orders))
 }
 
-#[expect(unsafe_code, reason = "the parent-death signal can only be set in the child, before it becomes the server")]
+/// The signal can only be set in the child, before it becomes the server.
 fn bind_to_this_thread(command: &mut Command) -> &mut Command {
     let parent = getpid();
     command.process_group(0);

@@ -1,1 +1,73 @@
-//! Not yet.
+//! Chat nodes are any program that is told where to listen: here a small web server of Python.
+
+use chaos_cluster::{ChatTopology, Cluster, ProcessState, Program, Ready, Server};
+
+use crate::stage::{PATIENCE, options, stage, topology};
+
+const WEB_SERVER: &str = "import http.server, os, sys
+print(sys.argv[1:], os.environ.get('OTEL_EXPORTER_OTLP_ENDPOINT'), os.environ.get('COLOUR'), flush=True)
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == '/ready' else 404)
+        self.end_headers()
+http.server.HTTPServer((sys.argv[1], int(sys.argv[2])), Answer).serve_forever()
+";
+
+fn python(ready: &str) -> ChatTopology {
+    let arguments = ["-c", WEB_SERVER, "{host}", "{port}", "--name={name}", "--redis={redis}"];
+    let program = Program {
+        command: "python3".into(),
+        arguments: arguments.map(ToOwned::to_owned).to_vec(),
+        ready: Ready::Http(ready.to_owned()),
+        inherits: true,
+    };
+    let env = [("COLOUR".to_owned(), "green".to_owned())].into();
+    ChatTopology { nodes: 2, program, args: vec!["--more".to_owned()], env }
+}
+
+#[tokio::test]
+async fn a_chat_node_is_told_who_it_is_where_redis_is_and_where_spans_go() {
+    let mut small = topology();
+    (small.redis.shards, small.redis.replicas_per_shard) = (1, 0);
+    small.chat = python("/ready");
+    let mut options = options();
+    options.otlp = Some("http://127.0.0.1:4318".to_owned());
+    let cluster = Cluster::start(small, options).await.expect("a cluster");
+
+    assert_eq!(cluster.servers(), [Server::Redis(1), Server::Chat(1), Server::Chat(2)]);
+    let told = cluster.log_tail(Server::Chat(2), 10);
+    for part in ["--name=chat-2", &*cluster.redis_urls(), "--more", "http://127.0.0.1:4318", "green"] {
+        assert!(told.contains(part), "{part:?} is missing in: {told}");
+    }
+    assert_ne!(cluster.chat_urls()[0], cluster.chat_urls()[1]);
+}
+
+#[tokio::test]
+async fn a_chat_node_is_killed_and_started_again_where_it_was() {
+    let cluster = stage().await;
+    cluster.start_chat(python("/ready")).await.expect("chat nodes");
+    let (node, url) = (Server::Chat(1), cluster.chat_urls()[0].clone());
+    cluster.kill(node).await.expect("killed");
+    assert_eq!(cluster.state(node), ProcessState::Ended);
+    cluster.start_again(node).await.expect("started");
+    assert_eq!((cluster.state(node), cluster.chat_urls()[0].clone()), (ProcessState::Running, url));
+    cluster.terminate(node, PATIENCE).await.expect("terminated");
+}
+
+#[tokio::test]
+async fn a_chat_node_that_ends_is_told_with_the_end_of_its_log() {
+    let cluster = stage().await;
+    let mut broken = python("/ready");
+    broken.program.arguments = ["-c", "raise SystemExit('no room')"].map(ToOwned::to_owned).to_vec();
+    let error = cluster.start_chat(broken).await.expect_err("it ends").to_string();
+    assert!(error.starts_with("chat-1 did not start: it ended with exit code 1"), "{error}");
+    assert!(error.ends_with("no room"), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_named() {
+    let cluster = stage().await;
+    let missing = ChatTopology::reference(1, "/nowhere/chat-node".into());
+    let error = cluster.start_chat(missing).await.expect_err("nothing is there").to_string();
+    assert!(error.starts_with("chat-1 /nowhere/chat-node cannot be started: No such file"), "{error}");
+}

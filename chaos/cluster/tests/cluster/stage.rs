@@ -10,7 +10,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The engine on this machine, or the one that `HOLDFAST_REDIS_SERVER` names.
+/// The engine on this machine, the one that `HOLDFAST_REDIS_SERVER` is the path of, or what `HOLDFAST_TEST_ENGINE` chooses
+/// (`redis-7.0`).
 pub(crate) fn engine() -> Engine {
     static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
         let variable = |name: &str| std::env::var_os(name);
@@ -20,7 +21,9 @@ pub(crate) fn engine() -> Engine {
             cache: cache_folder(variable("XDG_CACHE_HOME"), variable("HOME")),
             fetch: true,
         };
-        find_or_fetch(EngineChoice::Any, &places, &|line| eprintln!("{line}")).expect("an engine")
+        let choice =
+            variable("HOLDFAST_TEST_ENGINE").map_or(Ok(EngineChoice::Any), |name| name.to_string_lossy().parse());
+        find_or_fetch(choice.expect("a known engine"), &places, &|line| eprintln!("{line}")).expect("an engine")
     });
     ENGINE.clone()
 }
