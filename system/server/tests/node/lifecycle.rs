@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Client, Packet};
 use crate::server::Server;
 
 fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
@@ -122,7 +122,7 @@ async fn the_log_has_neither_contents_nor_tokens_however_talkative_it_is() {
 }
 
 #[tokio::test]
-async fn a_node_starts_without_its_redis_says_so_and_lets_itself_be_ended() {
+async fn without_its_redis_a_node_starts_and_says_so_while_joins_and_their_messages_wait() {
     let mut server =
         Server::open(&["--redis", "redis://127.0.0.1:1,redis://127.0.0.1:2", "--drain-within", "3s"]).await;
     let ready = server.get("/ready").await;
@@ -133,8 +133,11 @@ async fn a_node_starts_without_its_redis_says_so_and_lets_itself_be_ended() {
     assert!(server.metric("chat_ready").await < 0.5);
     let mut ann = Client::dial(&server).await;
     ann.connect(&json!({ "token": "ann" })).await;
-    ann.take(|packet| *packet == crate::client::Packet::Connected).await;
-    ann.ask("chat-message", &json!({ "content": "waits for its room" })).await;
+    ann.take(|packet| *packet == Packet::Connected).await;
+    let waiting = ann.ask("chat-message", &json!({ "content": "waits for its room" })).await;
+    let refused = ann.call("chat-message", json!({ "content": "x", "room": "away" })).await;
+    assert_eq!(refused["error"]["code"], "not_in_room", "other rooms go on");
+    assert!(ann.inbox.iter().all(|packet| !matches!(packet, Packet::Ack(id, _) if *id == waiting)), "{:?}", ann.inbox);
     server.signal(Signal::SIGTERM);
     ann.event("draining").await;
     assert_eq!(server.exit_code().await, 0);
