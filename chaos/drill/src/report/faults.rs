@@ -11,6 +11,9 @@ use crate::{
     span::Span,
 };
 
+/// Acks may be back a little before the heal is noted as done.
+const MOMENT: Duration = Duration::from_secs(1);
+
 pub(crate) fn faults(plan: &Plan, schedule: &Schedule, history: &History) -> String {
     if schedule.faults.is_empty() {
         return "Faults\n  none was injected\n".to_owned();
@@ -66,7 +69,25 @@ fn promoted(plan: &Plan, schedule: &Schedule, history: &History, promotion: &Pro
     let end = schedule.load_ended.unwrap_or(history.end);
     let (_, silence) = measure::longest_silence(schedule, history, shard, promotion.killed_at, end);
     let _ = write!(text, "\n      users of the shard waited {} at most without any ack\n", seconds(silence));
+    if let Some(why) = stalled(plan, schedule, history, promotion) {
+        let _ = writeln!(text, "      why so long: {why}");
+    }
     text
+}
+
+/// With one replica there is nobody left to hold a second copy once it is primary.
+fn stalled(plan: &Plan, schedule: &Schedule, history: &History, promotion: &PromotionSeen) -> Option<String> {
+    let off = schedule.faults.iter().find(|fault| fault.id == promotion.fault)?.off?;
+    let back = promotion.promoted_at?.plus(measure::acks_back(schedule, history, promotion)?);
+    let alone = plan.drill.cluster.redis.replicas_per_shard == 1;
+    let PromotionSeen { from, to, .. } = promotion;
+    let to = to.as_deref()?;
+    (alone && back.plus(MOMENT) >= off).then(|| {
+        format!(
+            "{to} was the only replica of {from}. As primary it has nobody to hold a second copy, so no ack could be \
+             a promise until {from} was back as its replica"
+        )
+    })
 }
 
 fn against(plan: &Plan, name: BudgetName) -> String {

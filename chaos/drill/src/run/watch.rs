@@ -1,8 +1,7 @@
 //! Watches roles and epochs while a drill runs: who is primary of what, who was promoted, after how many elections.
 //!
-//! What changed goes into the journal and the schedule; steps that wait for an event look here. It asks every node, so
-//! a role is what the cluster says of itself, not what the harness believes. Of two nodes that claim the same slots the
-//! one with the higher config epoch has them: the other is a primary that was replaced and does not know it yet.
+//! What changed goes into the journal and the schedule; steps that wait for an event look here. Every node is asked by
+//! itself, so a role is what the cluster says, not what the harness believes, and a hung node delays no measurement.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use chaos_cluster::{Cluster, NodeView, Role, Seen as Answer, Server, View};
+use chaos_cluster::{Change, Changed, Cluster, Role, Server, View};
 use chaos_observe::{At, Clock, Journal, journal::What};
 use tokio::{task::JoinSet, time::sleep};
 
@@ -18,7 +17,7 @@ use super::shards::shard_of_slot;
 use crate::schedule::{PromotionSeen, RoleSeen};
 
 /// Between two looks; also the precision of what is measured.
-const LOOK: Duration = Duration::from_millis(40);
+const LOOK: Duration = Duration::from_millis(25);
 
 /// What was seen so far. Clones share it.
 #[derive(Clone)]
@@ -56,13 +55,21 @@ impl Watch {
         Watch { shards, seen: Arc::default() }
     }
 
-    /// Looks until `tasks` ends.
-    pub(crate) fn start(&self, cluster: Arc<Cluster>, clock: Clock, journal: Journal, tasks: &mut JoinSet<()>) {
-        let watch = self.clone();
+    /// Watches until `tasks` ends.
+    pub(crate) fn start(&self, cluster: &Arc<Cluster>, clock: Clock, journal: Journal, tasks: &mut JoinSet<()>) {
+        let (watch, mut watcher) = (self.clone(), cluster.watch(LOOK));
+        tasks.spawn(async move {
+            while let Some(change) = watcher.changes.recv().await {
+                watch.heard(clock.at(change.at), &change, &journal);
+            }
+        });
+        let (watch, cluster) = (self.clone(), Arc::clone(cluster));
         tasks.spawn(async move {
             loop {
-                let view = cluster.view().await;
-                watch.look(clock.at(view.at), &view, &journal);
+                if watch.waits_for_detection() {
+                    let view = cluster.view().await;
+                    watch.looked(clock.at(view.at), &view);
+                }
                 sleep(LOOK).await;
             }
         });
@@ -107,76 +114,91 @@ impl Watch {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn look(&self, at: At, view: &View, journal: &Journal) {
+    /// One node said something new of itself, or fell silent.
+    pub(crate) fn heard(&self, at: At, change: &Change, journal: &Journal) {
         let mut seen = self.seen();
-        let answers = view.nodes.values().filter_map(answered);
-        let epoch = answers.map(|node| node.current_epoch).max().unwrap_or(0);
-        seen.epoch = seen.epoch.max(epoch);
-        for (server, answer) in &view.nodes {
-            let role = self.role(at, *server, answer, view, seen.now.get(server));
-            if seen.now.get(server).is_none_or(|before| (&before.role, before.shard) != (&role.role, role.shard)) {
-                journal.mark_at(at, told(&role, answered(answer)));
-                seen.roles.push(role.clone());
-                seen.now.insert(*server, role);
+        let server = change.server;
+        match &change.what {
+            Changed::Epoch { to, .. } => seen.epoch = seen.epoch.max(*to),
+            Changed::Role { role, config_epoch, slots } => {
+                seen.epoch = seen.epoch.max(*config_epoch);
+                let now = self.role(&seen, at, server, *role, *config_epoch, slots);
+                seen.note(server, now, slots, journal);
+                if *role == Role::Primary {
+                    seen.lost.iter_mut().for_each(|loss| loss.promoted(at, server, *config_epoch, slots, journal));
+                }
             }
-        }
-        for loss in &mut seen.lost {
-            loss.look(at, view, journal);
+            Changed::Silent(_) => {
+                let shard = seen.now.get(&server).and_then(|before| before.shard);
+                let now = RoleSeen { at, server: server.to_string(), role: "down".to_owned(), shard, epoch: 0 };
+                seen.note(server, now, &[], journal);
+            }
+            // What it is now is told by itself.
+            Changed::Answers => {}
         }
     }
 
-    /// A node that is down or hung keeps the shard that it had.
-    fn role(&self, at: At, server: Server, answer: &Answer, view: &View, before: Option<&RoleSeen>) -> RoleSeen {
-        let shard_of = |node: &NodeView| node.slots.first().map(|(first, _)| shard_of_slot(self.shards, *first));
-        let (role, shard, epoch) = match answered(answer) {
-            None => ("down", None, 0),
-            Some(node) => match node.role {
-                Role::Primary => ("primary", shard_of(node), node.config_epoch),
-                Role::Replica { of } => {
-                    let primary = of.and_then(|of| view.nodes.get(&of)).and_then(answered);
-                    ("replica", primary.and_then(shard_of), node.config_epoch)
-                }
-            },
+    fn role(&self, seen: &Seen, at: At, server: Server, role: Role, epoch: u64, slots: &[(u16, u16)]) -> RoleSeen {
+        let own = slots.first().map(|(first, _)| shard_of_slot(self.shards, *first));
+        let followed = match role {
+            Role::Replica { of: Some(of) } => seen.now.get(&of).map_or_else(|| self.born(of), |of| of.shard),
+            _ => None,
         };
-        let shard = shard.or_else(|| before.and_then(|before| before.shard));
-        RoleSeen { at, server: server.to_string(), role: role.to_owned(), shard, epoch }
+        let before = seen.now.get(&server).and_then(|before| before.shard);
+        let name = if role == Role::Primary { "primary" } else { "replica" };
+        let shard = own.or(followed).or(before);
+        RoleSeen { at, server: server.to_string(), role: name.to_owned(), shard, epoch }
+    }
+
+    /// The shard that a primary is formed with, by its number.
+    fn born(&self, server: Server) -> Option<u32> {
+        (server.number() <= self.shards).then(|| u32::from(server.number()))
+    }
+
+    fn waits_for_detection(&self) -> bool {
+        self.seen().lost.iter().any(|loss| loss.seen.detected_at.is_none())
+    }
+
+    /// Whether survivors agree by now that a lost primary has failed.
+    pub(crate) fn looked(&self, at: At, view: &View) {
+        for loss in &mut self.seen().lost {
+            let mut survivors = view.answered().filter(|(server, _)| *server != loss.server);
+            if survivors.any(|(_, node)| node.peers.get(&loss.server).is_some_and(|peer| peer.failed)) {
+                loss.seen.detected_at.get_or_insert(at);
+            }
+        }
+    }
+}
+
+impl Seen {
+    fn note(&mut self, server: Server, now: RoleSeen, slots: &[(u16, u16)], journal: &Journal) {
+        if self.now.get(&server).is_some_and(|before| (&before.role, before.shard) == (&now.role, now.shard)) {
+            return;
+        }
+        let slots: Vec<_> = slots.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+        let (node, role, epoch) = (now.server.clone(), now.role.clone(), now.epoch);
+        journal.mark_at(now.at, What::Role { node, role, epoch, slots: slots.join(" ") });
+        self.roles.push(now.clone());
+        self.now.insert(server, now);
     }
 }
 
 impl Loss {
-    fn look(&mut self, at: At, view: &View, journal: &Journal) {
-        if self.seen.promoted_at.is_some() {
+    /// `server` says that it is primary of these slots.
+    fn promoted(&mut self, at: At, server: Server, config_epoch: u64, slots: &[(u16, u16)], journal: &Journal) {
+        let owns = slots.iter().any(|(first, last)| (*first..=*last).contains(&self.seen.slot));
+        if self.seen.promoted_at.is_some() || server == self.server || !owns {
             return;
         }
-        let survivors = view.nodes.iter().filter(|(server, _)| **server != self.server);
-        let mut survivors = survivors.filter_map(|(server, answer)| Some((*server, answered(answer)?)));
-        let agreed = |node: &NodeView| node.peers.get(&self.server).is_some_and(|peer| peer.failed);
-        if self.seen.detected_at.is_none() && survivors.clone().any(|(_, node)| agreed(node)) {
-            self.seen.detected_at = Some(at);
-        }
-        let slot = self.seen.slot;
-        let owns = |node: &NodeView| node.slots.iter().any(|(first, last)| (*first..=*last).contains(&slot));
-        let Some((server, node)) = survivors.find(|(_, node)| node.role == Role::Primary && owns(node)) else { return };
         self.seen.to = Some(server.to_string());
         self.seen.promoted_at = Some(at);
         self.seen.detected_at.get_or_insert(at);
         // The winner's epoch is that of its election; each one between was for nothing.
-        self.seen.failed_elections = node.config_epoch.saturating_sub(self.epoch + 1) as u32;
-        let took = at.since(self.seen.killed_at).as_micros() as u64;
-        journal
-            .mark_at(at, What::Note { text: format!("{server} promoted in place of {} after {took} us", self.server) });
+        self.seen.failed_elections = config_epoch.saturating_sub(self.epoch + 1) as u32;
+        let took = at.since(self.seen.killed_at);
+        journal.mark_at(
+            at,
+            What::Note { text: format!("{server} is primary in place of {} after {took:.2?}", self.server) },
+        );
     }
-}
-
-fn answered(answer: &Answer) -> Option<&NodeView> {
-    match answer {
-        Answer::Answered(node) => Some(node),
-        Answer::Silent(_) => None,
-    }
-}
-
-fn told(role: &RoleSeen, node: Option<&NodeView>) -> What {
-    let slots = node.map(|node| node.slots.iter().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>());
-    let slots = slots.unwrap_or_default().join(" ");
-    What::Role { node: role.server.clone(), role: role.role.clone(), epoch: role.epoch, slots }
 }
