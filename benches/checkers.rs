@@ -1,11 +1,15 @@
 //! How many deliveries a second the checkers judge, all rules together, on one core.
 //!
 //! `cargo bench -p benches --bench checkers` measures; as a test (`cargo test --benches`) each case runs once at smoke
-//! size, so that it cannot rot. What is timed is [`judge`] alone: reading a history from its file is another matter.
+//! size, so that it cannot rot. What is timed is [`judge`] alone, in the time that its thread had a core: reading a
+//! history from its file is another matter, and so is what else the machine does.
 
 use std::hint::black_box;
 
-use benches::chat::{Chat, Kind};
+use benches::{
+    chat::{Chat, Kind},
+    core_time::CoreTime,
+};
 use chaos_checkers::{Contract, Outcome, Question, judge};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -16,7 +20,7 @@ const SHAPES: [(&str, Chat); 3] = [
     ("1 room × 500", Chat { rooms: 1, members: 500, messages: 4_000 }),
 ];
 
-fn judging(bench: &mut Criterion) {
+fn judging(bench: &mut Criterion<CoreTime>) {
     let mut group = bench.benchmark_group("judge");
     group.sample_size(10);
     for (name, shape) in SHAPES {
@@ -39,5 +43,9 @@ fn smoke() -> bool {
     !std::env::args().any(|argument| argument == "--bench")
 }
 
-criterion_group!(checkers, judging);
+criterion_group! {
+    name = checkers;
+    config = Criterion::default().with_measurement(CoreTime);
+    targets = judging
+}
 criterion_main!(checkers);

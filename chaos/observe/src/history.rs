@@ -6,6 +6,7 @@
 
 mod memory;
 mod names;
+mod order;
 mod record;
 mod recorder;
 mod text;

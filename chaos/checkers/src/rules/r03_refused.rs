@@ -10,7 +10,7 @@ use crate::{
 pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
     let mut findings = Findings::of(Rule::R3);
     findings.examined = facts.with_fate(Fate::Refused).count() as u64;
-    if findings.examined == 0 {
+    if !facts.message_of.iter().any(|message| facts.fate(*message) == Fate::Refused) {
         return findings;
     }
     for (nth, lane) in facts.lanes.iter().enumerate() {

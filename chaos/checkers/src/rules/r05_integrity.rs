@@ -13,8 +13,9 @@ use crate::{
 pub(super) fn check(facts: &Facts<'_>, _: &mut Numbers) -> Findings {
     let mut findings = Findings::of(Rule::R5);
     let wrong: Vec<_> = facts.history.entries.iter().map(|entry| wrong(facts, entry)).collect();
-    for (nth, lane) in facts.lanes.iter().enumerate() {
-        findings.examined += lane.lane.receipts.len() as u64;
+    findings.examined = facts.history.receipts();
+    let intact = wrong.iter().all(Option::is_none);
+    for (nth, lane) in facts.lanes.iter().enumerate().filter(|_| !intact) {
         for (receipt, entry) in lane.lane.receipts.entry.iter().enumerate() {
             if let Some((severity, kind)) = wrong[*entry as usize] {
                 let detail = || describe(facts, &facts.history.entries[*entry as usize]);

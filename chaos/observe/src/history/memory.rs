@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     names::{Names, Quick},
+    order,
     record::{Content, Offset, Op, Record},
 };
 use crate::At;
@@ -21,7 +22,8 @@ pub mod flag {
     pub const HIDDEN: u8 = 2;
 }
 
-/// Numbers in other fields are indices: of a user into `users`, of a message into `messages`, and so on.
+/// Numbers in other fields are indices: of a user into `users`, of a message into `messages`, and so on. Messages,
+/// entries and lanes of one room are together, so that going through a room stays within little memory.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     pub users: Names,
@@ -175,7 +177,7 @@ struct Links {
 
 impl Builder {
     pub fn finish(self) -> History {
-        self.history
+        order::by_room(self.history)
     }
 
     pub fn add(&mut self, record: &Record) {

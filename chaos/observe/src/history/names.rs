@@ -33,6 +33,16 @@ impl Names {
         &self.names[number as usize]
     }
 
+    /// With each number replaced by the one that `numbers` has for it; they must be as many, each once.
+    pub(crate) fn renumbered(self, numbers: &[u32]) -> Names {
+        let mut renumbered = Names { names: self.names.clone(), numbers: self.numbers };
+        for (name, number) in self.names.into_iter().zip(numbers) {
+            renumbered.names[*number as usize] = name;
+        }
+        renumbered.numbers.values_mut().for_each(|number| *number = numbers[*number as usize]);
+        renumbered
+    }
+
     pub fn len(&self) -> usize {
         self.names.len()
     }
