@@ -106,6 +106,7 @@ impl Stage {
     }
 
     pub(crate) async fn is_well(&self) {
+        assert_eq!(self.cluster().links().faulty(), [], "every link carries as before");
         self.cluster().wait_until_level(DEADLINE).await.unwrap();
     }
 
