@@ -1,6 +1,6 @@
 //! Makes one cluster of servers that run: for the first time, or again, warm and emptied.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -24,6 +24,7 @@ impl Cluster {
         }
         self.wait_until_level(FORMED).await?;
         *lock(&self.writes) = self.write_calls().await;
+        *lock(&self.formed) = redis.servers().map(|server| (server, log_length(&self.log(server)))).collect();
         Ok(())
     }
 
@@ -67,7 +68,7 @@ impl Cluster {
     }
 
     /// Heals everything, empties the warm servers and forms the cluster anew, which takes about a second where a boot
-    /// takes more than two. Chat nodes are ended, and those of `topology` started. The number of Redis nodes stays; their
+    /// takes more than two (as much where servers were killed, or took part in an election). Chat nodes are ended, and those of `topology` started. The number of Redis nodes stays; their
     /// settings may change, unless Redis reads them only at its start.
     pub async fn reform(&self, topology: Topology) -> Result<(), ClusterError> {
         let redis = &topology.redis;
@@ -82,6 +83,9 @@ impl Cluster {
             self.warm(server, redis).await?;
         }
         for server in redis.servers() {
+            self.wait_until_serving(server).await?;
+        }
+        for server in redis.servers() {
             self.empty(server, redis).await?;
         }
         lock(&self.topology).redis = topology.redis.clone();
@@ -90,17 +94,28 @@ impl Cluster {
         self.start_chat(topology.chat).await
     }
 
-    /// Running and serving, whatever was done to it. One that was killed starts empty.
+    /// Running, whatever was done to it. One that was killed starts empty.
     async fn warm(&self, server: Server, redis: &RedisTopology) -> Result<(), ClusterError> {
-        let state = self.backend.process(server);
-        if state.has_ended() {
+        if self.took_part_in_an_election(server) {
+            self.kill(server).await?;
+        }
+        if self.backend.process(server).has_ended() {
             // What is left of its data is of the cluster before.
             let _ = fs::remove_dir_all(self.backend.place(server).data);
             self.launch_redis(server, redis).await?;
         } else {
             self.backend.signal(server, Signal::Resume).await?;
         }
-        self.wait_until_serving(server).await
+        Ok(())
+    }
+
+    /// A server waits max(4 × timeout, 4 s) from one election to its next, and no reset makes it forget: formed again
+    /// warm, its next promotion would be late.
+    fn took_part_in_an_election(&self, server: Server) -> bool {
+        let formed = lock(&self.formed).get(&server).copied().unwrap_or(0);
+        let log = fs::read(self.log(server)).unwrap_or_default();
+        let since = String::from_utf8_lossy(log.get(formed..).unwrap_or_default());
+        ["Start of election", "initiate the election"].iter().any(|sign| since.contains(sign))
     }
 
     /// As if it had just been started.
@@ -117,4 +132,8 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+fn log_length(log: &Path) -> usize {
+    log.metadata().map_or(0, |file| file.len() as usize)
 }

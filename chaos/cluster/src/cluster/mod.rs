@@ -55,6 +55,8 @@ pub struct Cluster {
     topology: Mutex<Topology>,
     /// Write calls of each primary when the busiest was last asked for.
     writes: Mutex<BTreeMap<Server, u64>>,
+    /// Length of each log when the cluster was last formed.
+    formed: Mutex<BTreeMap<Server, usize>>,
     options: Options,
     files: Files,
     ground: Arc<Ground>,

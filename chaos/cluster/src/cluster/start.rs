@@ -43,6 +43,7 @@ impl Cluster {
             background,
             topology: Mutex::new(topology.clone()),
             writes: Mutex::default(),
+            formed: Mutex::default(),
             options,
             files,
             ground,

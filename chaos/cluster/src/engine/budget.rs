@@ -2,8 +2,8 @@
 //!
 //! Redis and Valkey before 9: a node is suspected after the node timeout, at the latest after 1.5 times that (a ping goes
 //! out at least every half timeout); until a majority has said so to each other another half; then the replica waits
-//! 500 ms, up to 500 ms at random and 1 s for each replica that it thinks better, and its cron runs every 100 ms. Valkey 9
-//! derives that wait from the timeout (1/30 of it, 500 ms at most) and lets the best replica begin at once.
+//! 500 ms, up to 500 ms at random and 1 s for each replica that it thinks better (which steps in when the better one did
+//! not get its votes: seen after 3.7 s at 1 s), and its cron runs every 100 ms. Valkey 9 derives that wait from the timeout (1/30 of it, 500 ms at most) and lets the best replica begin at once.
 //!
 //! A split vote is not in it: each failed election that the epochs show costs [`FAILED_ELECTION`] more, named apart.
 

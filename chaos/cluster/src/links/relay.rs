@@ -55,6 +55,8 @@ impl Relay {
         let state = *self.state.borrow_and_update();
         match self.next(state, from, buffer).await {
             Next::LinkChanged => {}
+            // Through a clear link the kernel brings what the dead sent, to its end.
+            Next::SourceDied if state == LinkState::CLEAR => self.line.drop_all(),
             Next::SourceDied => self.source_died(),
             Next::SourceClosed => self.closed = Some(Instant::now()),
             Next::EndDue => return Ok(false),

@@ -131,6 +131,9 @@ impl View {
         if node.peers.len() < self.nodes.len() {
             return Some(format!("{server} knows {} of {} nodes", node.peers.len(), self.nodes.len()));
         }
+        if node.current_epoch < self.epoch() {
+            return Some(format!("{server} is in epoch {} of {}", node.current_epoch, self.epoch()));
+        }
         if let Some((other, _)) = node.peers.iter().find(|(_, peer)| peer.suspected || peer.failed) {
             return Some(format!("{server} calls {other} failing"));
         }

@@ -48,7 +48,7 @@ pub struct Watcher {
 impl Watcher {
     pub(crate) fn start(runtime: &Handle, directory: &Arc<Directory>, every: Duration) -> Watcher {
         let (told, changes) = mpsc::unbounded_channel();
-        let epoch = Arc::new(Mutex::new(None));
+        let epoch = Arc::new(Mutex::new(0));
         let watch = |(server, address): (&Server, &SocketAddr)| {
             let node = Node { server: *server, told: told.clone(), epoch: epoch.clone(), last: Last::Unknown };
             runtime.spawn(node.watch(*address, directory.clone(), every)).abort_handle()
@@ -68,7 +68,7 @@ struct Node {
     server: Server,
     told: mpsc::UnboundedSender<Change>,
     /// Of all nodes.
-    epoch: Arc<Mutex<Option<u64>>>,
+    epoch: Arc<Mutex<u64>>,
     last: Last,
 }
 
@@ -114,11 +114,12 @@ impl Node {
         }
     }
 
+    /// The first answer of a node tells where the watching begins, not that something rose.
     fn epoch_seen(&self, at: Instant, seen: u64) {
         let mut highest = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *highest;
-        *highest = before.max(Some(seen));
-        if let Some(from) = before.filter(|before| *before < seen) {
+        let from = *highest;
+        *highest = from.max(seen);
+        if from < seen && self.last != Last::Unknown {
             self.tell(at, Changed::Epoch { from, to: seen });
         }
     }
