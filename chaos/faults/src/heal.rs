@@ -12,7 +12,7 @@ const SUCCESSION: Duration = Duration::from_secs(40);
 pub(crate) async fn undo(scene: &Scene<'_>, step: &HealStep) -> Result<(), FaultError> {
     let cluster = scene.cluster;
     match step {
-        HealStep::Resume { server, .. } if matches!(cluster.state(*server), ProcessState::Paused { .. }) => {
+        HealStep::Resume { server, .. } if matches!(cluster.state(*server), ProcessState::Paused) => {
             cluster.resume(*server).await?;
         }
         HealStep::Start { server, when_replaced } if cluster.state(*server).has_ended() => {

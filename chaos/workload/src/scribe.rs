@@ -93,7 +93,7 @@ impl Scribe {
         match event.what {
             What::Down { .. } => self.down(),
             What::Joined { joined } => {
-                self.with_seat(&joined.room, |ledger, me| ledger.joined(me, joined.offset, joined.recovered))
+                self.with_seat(&joined.room, |ledger, me| ledger.joined(me, joined.offset, joined.recovered));
             }
             What::Leaving { room } => self.with_seat(&room, Ledger::parted),
             What::JoinRefused { room, refusal } => {

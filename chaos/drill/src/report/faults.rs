@@ -62,10 +62,10 @@ fn promoted(plan: &Plan, schedule: &Schedule, history: &History, promotion: &Pro
         // Without a log no room belongs to a shard.
         return text + "\n";
     }
-    text.push_str(&match measure::acks_back(schedule, history, promotion) {
-        Some(back) => format!(" · acks back {} after it{}", seconds(back), against(plan, BudgetName::Acks)),
-        None => " · no ack came back".to_owned(),
-    });
+    let _ = match measure::acks_back(schedule, history, promotion) {
+        Some(back) => write!(text, " · acks back {} after it{}", seconds(back), against(plan, BudgetName::Acks)),
+        None => write!(text, " · no ack came back"),
+    };
     let end = schedule.load_ended.unwrap_or(history.end);
     let (_, silence) = measure::longest_silence(schedule, history, shard, promotion.killed_at, end);
     let _ = write!(text, "\n      users of the shard waited {} at most without any ack\n", seconds(silence));
