@@ -93,7 +93,7 @@ impl<'r> Stage<'r> {
         let cluster = Arc::new(cluster);
         let lag = Lag::start();
         let (watch, mut tasks) = (Watch::new(drill.cluster.redis.shards), JoinSet::new());
-        watch.start(&cluster, clock, journal.clone(), &mut tasks);
+        watch.start(&cluster, clock, journal.clone(), &mut tasks).await;
         metrics::start(metrics::nodes(&cluster), clock, &dir.metrics(), &mut tasks);
         let targets = targets(&cluster, settings);
         let load = drill.workload.start(targets, drill.seed, clock, recorder.clone(), spans.clone());

@@ -56,7 +56,9 @@ impl Watch {
     }
 
     /// Watches until `tasks` ends.
-    pub(crate) fn start(&self, cluster: &Arc<Cluster>, clock: Clock, journal: Journal, tasks: &mut JoinSet<()>) {
+    pub(crate) async fn start(&self, cluster: &Arc<Cluster>, clock: Clock, journal: Journal, tasks: &mut JoinSet<()>) {
+        // Only rises are told; without the epoch to begin with, those of the forming would look like elections.
+        self.epoch_at_least(cluster.view().await.epoch());
         let (watch, mut watcher) = (self.clone(), cluster.watch(LOOK));
         tasks.spawn(async move {
             while let Some(change) = watcher.changes.recv().await {
@@ -78,6 +80,11 @@ impl Watch {
     /// The highest that any node knows.
     pub(crate) fn epoch(&self) -> u64 {
         self.seen().epoch
+    }
+
+    fn epoch_at_least(&self, epoch: u64) {
+        let mut seen = self.seen();
+        seen.epoch = seen.epoch.max(epoch);
     }
 
     /// How many lost primaries were replaced so far.
