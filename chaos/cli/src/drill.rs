@@ -45,8 +45,7 @@ pub(crate) struct Arguments {
     /// Where run directories go
     #[arg(long, value_name = "FOLDER", default_value = "target/drills")]
     runs: PathBuf,
-    /// Bugs to plant (debug builds only), as `drop_fanout=900`; `drop_received=120` plants one in the clients. Let the
-    /// first one come after the steady state, or there is none
+    /// Bugs to plant (debug builds only), as `drop_fanout=50`; `drop_received=50` plants one in the clients
     #[cfg(debug_assertions)]
     #[arg(long, value_name = "SPEC", default_value = "")]
     plant: String,
