@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 use chaos_checkers::{Anomaly, Rule, Verdict};
 use chaos_observe::{
     At, Clock, SpanStore,
-    spans::{Killed, LastHop},
+    spans::{Hop, Killed, LastHop},
 };
 
 use super::faults::seconds;
@@ -69,13 +69,21 @@ fn one(anomaly: &Anomaly, traces: &Traces<'_>, shown: &mut BTreeSet<String>) -> 
     let hop = traces.last_hop(anomaly);
     let at = hop.as_ref().map(|hop| traces.clock.from_unix_ns(hop.at_ns)).or(anomaly.at);
     match hop {
-        Some(hop) => drop(writeln!(text, "      last hop of {message}: {hop}{}", during(traces.schedule, at))),
+        Some(hop) => {
+            let next = next(hop.hop).map(|next| format!(" (it never came to {next})")).unwrap_or_default();
+            let _ = writeln!(text, "      last hop of {message}: {hop}{next}{}", during(traces.schedule, at));
+        }
         None => drop(writeln!(text, "      no span of {message} was received{}", during(traces.schedule, at))),
     }
     if shown.insert(message.clone()) {
         text.push_str(&tree(&traces.spans.tree(message)));
     }
     text
+}
+
+/// What would have come next on the way to a member.
+fn next(hop: Hop) -> Option<Hop> {
+    Hop::ALL.into_iter().find(|later| *later > hop)
 }
 
 /// The span tree, with the many receipts of a large room counted after the first few.

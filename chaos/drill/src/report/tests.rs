@@ -156,7 +156,13 @@ fn says(report: &str, words: &[&str]) {
 fn a_loss_is_told_with_the_message_its_last_hop_and_the_fault_window() {
     let (text, junit) = report(true);
     says(&text, &["primary-kill: FAIL", "no longer in the log", "✘ FAIL"]);
-    says(&text, &["last hop of m2: log.append on chat-1, during kill of redis-1", "chat.accept on chat-1"]);
+    says(
+        &text,
+        &[
+            "last hop of m2: log.append on chat-1 (it never came to log.fence), during kill of redis-1",
+            "chat.accept on chat-1",
+        ],
+    );
     says(&junit, &["<failure message=\"1 violations\">", "classname=\"primary-kill\" name=\"R12 "]);
 }
 
