@@ -1,3 +1,5 @@
+//! What a room's ledger owes, credits and waits for.
+
 use super::*;
 
 fn id(text: &str) -> MessageId {

@@ -1,3 +1,5 @@
+//! Who must have answered before an ack: each way a replica counts, and each way it does not.
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! The log in memory keeps the contract of the one on Redis, but for durability.
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 

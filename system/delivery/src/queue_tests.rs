@@ -1,3 +1,5 @@
+//! What waits for an ack: order per sender, retries, deadlines, moving slots, drain.
+
 use system_protocol::Offset;
 
 use super::*;

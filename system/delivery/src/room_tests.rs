@@ -1,3 +1,5 @@
+//! Who gets which entry of a room, by what each session was sent before.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use system_protocol::{MessageId, UserId};

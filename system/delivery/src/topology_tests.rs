@@ -1,3 +1,5 @@
+//! Who owns what, from answers that disagree.
+
 use std::fmt::Write as _;
 use std::time::Duration;
 

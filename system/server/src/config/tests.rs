@@ -1,3 +1,5 @@
+//! Settings are read as documented, and wrong ones named by where they stand.
+
 use std::path::PathBuf;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What leaves a socket, and when it is given up.
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
