@@ -1,6 +1,16 @@
 //! Does it keep its promises? One module per promise; what `cargo test` runs in CI.
 //!
-//! Start at a module's name: it says the promise. The machinery that the scenarios share is the cluster handle of
-//! `chaos-cluster` and the verbs of `chaos-drill`; there is deliberately no module of shared odds and ends here.
+//! Start at a module's name: it says the promise. Scenarios play on a [`stage`], a warm cluster that they take in turn,
+//! and end with a [`verdict`] of the same checkers that judge drills. `controls` break one rule of the protocol each
+//! and pass only when that is noticed: without them nobody would know that the promises were really tested.
 
+mod controls;
+mod harness_death;
+mod node_loss;
+mod planted_drops;
+mod primary_loss;
+mod stage;
+mod stock_client;
+mod stock_clients;
 mod tidy;
+mod verdict;

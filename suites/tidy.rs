@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// The two places that may read the environment: the node's configuration and the command's arguments.
-const READS_ENVIRONMENT: &[&str] = &["system/server/src/config.rs", "chaos/cli/src/"];
+const READS_ENVIRONMENT: &[&str] = &["system/server/src/config/", "chaos/cli/src/"];
 
 fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().expect("cargo metadata")

@@ -1,0 +1,61 @@
+//! The stock Redis adapter instead of the log: after the loss of the primary that carries its channel, nodes are deaf
+//! to each other, with healthy connections and no error.
+
+use std::time::Duration;
+
+use chaos_checkers::Rule;
+use chaos_cluster::{RespValue, Server};
+use chaos_faults::{Inject, Kill, RedisTarget, Target};
+
+use super::caught;
+use crate::{
+    primary_loss::crowd,
+    stage::{Set, Stage, play},
+    verdict::{Close, Judged},
+};
+
+#[test]
+fn plain_pubsub_is_caught() {
+    play(caught(Rule::R1, &["--delivery", "pubsub"], 1, lose_the_channel));
+}
+
+async fn lose_the_channel(set: Set, close: Close) -> Judged {
+    let mut stage = Stage::set(set).await;
+    let mut targets = stage.targets();
+    targets.offsets = false;
+    let load = stage.steady_on(&crowd(), Duration::from_secs(2), targets).await;
+    let slot = stage.slot_of_a_channel().await;
+
+    let primary = stage.cluster().primary_of_slot(slot).await.unwrap_or_else(|error| panic!("{error}"));
+    let killed = stage.inject(Inject::Kill(Kill(Target::Redis(RedisTarget::PrimaryOfSlot(slot)))), Some(&load)).await;
+    stage.until_replaced_at(primary, slot).await;
+    stage.until_acked_everywhere(&load).await;
+    stage.goes_on_for(Duration::from_secs(1)).await;
+    stage.heal(killed).await;
+
+    stage.close(load, close).await
+}
+
+impl Stage {
+    /// Where the adapter's nodes listen for what is for everyone.
+    async fn slot_of_a_channel(&self) -> u16 {
+        for server in self.cluster().servers().into_iter().filter(|server: &Server| server.is_redis()) {
+            let Ok(RespValue::List(channels)) = self.cluster().ask(server, &["PUBSUB", "SHARDCHANNELS"]).await else {
+                continue;
+            };
+            let everyone = channels.into_iter().find_map(|channel| match channel {
+                RespValue::Text(name) if is_for_everyone(&name) => Some(name),
+                _ => None,
+            });
+            if let Some(channel) = everyone {
+                return chaos_cluster::slot_of_key(&channel);
+            }
+        }
+        panic!("the adapter listens to no channel");
+    }
+}
+
+/// `{prefix}-request#{namespace}#`; a node's own channel has its id behind that.
+fn is_for_everyone(channel: &str) -> bool {
+    channel.contains("-request#") && channel.matches('#').count() == 2
+}

@@ -1,0 +1,103 @@
+//! The harness is killed at a random moment, and nothing that it started is left; the next run works.
+//!
+//! The harness is this very test, started again as a process of its own, which boots a cluster and waits to be killed.
+
+use std::{
+    env, fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use chaos_cluster::{ChatTopology, Cluster, EngineChoice, Options, RedisTopology, Topology};
+
+use crate::stage::{PATIENCE, engine, fresh_seed, ground, node_program, play};
+
+/// The last of them is when the cluster is complete.
+const MOMENTS: u32 = 10;
+/// Forming a cluster takes about two seconds, so that most moments fall into it.
+const LATEST: Duration = Duration::from_millis(2200);
+/// Nine Redis processes and three chat nodes.
+const COMPLETE: usize = 12;
+const LOOK: Duration = Duration::from_millis(20);
+const GONE_WITHIN: Duration = Duration::from_secs(3);
+/// Where the started harness makes its cluster; not set: there is nothing to do.
+const HOME: &str = "HOLDFAST_HARNESS_HOME";
+/// Set: it ends by itself when the cluster runs.
+const ONCE: &str = "HOLDFAST_HARNESS_ONCE";
+
+#[test]
+fn a_killed_harness_leaves_nothing_running() {
+    let home = tempfile::tempdir_in(ground()).expect("a directory");
+    let mut random = fresh_seed();
+    eprintln!("seed {random}");
+    for nth in 1..=MOMENTS {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let moment = LATEST.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64);
+        let mut harness = start(home.path(), false);
+        let latest = Instant::now() + if nth == MOMENTS { PATIENCE } else { moment };
+        while Instant::now() < latest && running_below(home.path()).len() < COMPLETE {
+            until(latest.min(Instant::now() + LOOK));
+        }
+        let started = running_below(home.path()).len();
+        harness.kill().expect("it still runs");
+        harness.wait().expect("it is our child");
+        eprintln!("moment {nth}: killed with {started} processes, {moment:.1?} after its start at the latest");
+        assert!(nth < MOMENTS || started == COMPLETE, "the cluster was never complete: {started} processes");
+        assert_all_gone(home.path());
+    }
+    let next = start(home.path(), true).wait().expect("it is our child");
+    assert!(next.success(), "the run after the killed ones: {next}");
+    assert_all_gone(home.path());
+}
+
+/// The harness that is killed. Without a home there is nothing to do: it is started by the test above only.
+#[test]
+fn harness() {
+    let Some(home) = env::var_os(HOME) else { return };
+    play(async {
+        let engine = engine(EngineChoice::Any).await;
+        let temp = Some(Path::new(&home).to_path_buf());
+        let options = Options { engine, temp, logs: None, keep: false, otlp: None };
+        let mut chat = ChatTopology::reference(3, node_program());
+        chat.args = vec!["--auth".to_owned(), "none".to_owned()];
+        let topology = Topology { redis: RedisTopology::new(3, 2), chat };
+        let cluster = Cluster::start(topology, options).await.unwrap_or_else(|error| panic!("{error}"));
+        if env::var_os(ONCE).is_none() {
+            std::future::pending::<()>().await;
+        }
+        cluster.shutdown().await.unwrap_or_else(|error| panic!("{error}"));
+    });
+}
+
+fn start(home: &Path, once: bool) -> Child {
+    let mut command = Command::new(env::current_exe().expect("this test is a file"));
+    command.args(["--exact", "harness_death::harness"]).env(HOME, home).stdout(Stdio::null()).stderr(Stdio::null());
+    if once {
+        command.env(ONCE, "1");
+    }
+    command.spawn().expect("this test can be started again")
+}
+
+fn until(moment: Instant) {
+    std::thread::sleep(moment.saturating_duration_since(Instant::now()));
+}
+
+/// Processes that the harness started: each works in a folder of its own below the home.
+fn running_below(home: &Path) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("Linux").flatten();
+    let pids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder.starts_with(home))).collect()
+}
+
+fn assert_all_gone(home: &Path) {
+    let deadline = Instant::now() + GONE_WITHIN;
+    loop {
+        let left = running_below(home);
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "left running: {left:?}");
+        until(Instant::now() + LOOK);
+    }
+}
