@@ -50,7 +50,7 @@ impl Processes {
         fs::create_dir_all(&place.data)?;
         fs::create_dir_all(&self.logs)?;
         let log = OpenOptions::new().create(true).append(true).open(&place.log)?;
-        let mut command = Command::new(&launch.program);
+        let mut command = Command::new(program(launch)?);
         if !launch.inherits {
             command.env_clear();
         }
@@ -78,6 +78,15 @@ impl Processes {
             sleep(LOOK_AGAIN).await;
         }
         Ok(())
+    }
+}
+
+/// A path that is relative to our folder, not to the server's; a bare name is for the search path.
+fn program(launch: &Launch) -> io::Result<PathBuf> {
+    if launch.program.components().count() > 1 {
+        std::path::absolute(&launch.program)
+    } else {
+        Ok(launch.program.clone())
     }
 }
 
@@ -126,5 +135,22 @@ impl Backend for Processes {
 impl Drop for Processes {
     fn drop(&mut self) {
         self.with(|children| children.values_mut().for_each(Child::end));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_is_relative_to_us_and_a_bare_name_is_left_to_the_search_path() {
+        let run = |path: &str| {
+            let launch =
+                Launch { program: path.into(), arguments: Vec::new(), environment: BTreeMap::new(), inherits: true };
+            program(&launch).expect("a path")
+        };
+        assert_eq!(run("python3"), PathBuf::from("python3"));
+        assert_eq!(run("/bin/true"), PathBuf::from("/bin/true"));
+        assert!(run("target/debug/chat-node").is_absolute());
     }
 }
