@@ -74,6 +74,10 @@ impl State {
         for arg in command {
             self.trace.event(me as u64, arg);
         }
+        self.trace.say(|| {
+            let words: Vec<_> = command.iter().map(|arg| text(arg).chars().take(24).collect::<String>()).collect();
+            format!("server {} takes from host {}: {}", me + 1, session.peer.0, words.join(" "))
+        });
         let asking = std::mem::take(&mut session.asking);
         let before = self.servers[me].offset;
         let outcome = self.dispatch(me, session, command, asking);

@@ -156,8 +156,10 @@ impl State {
         view.current_epoch = view.current_epoch.max(header.current_epoch);
         let peer = &mut view.peers[header.from];
         peer.role = header.role;
-        peer.config_epoch = peer.config_epoch.max(header.config_epoch);
+        // A replica's header carries its primary's epoch: that is no claim of its own, and must not keep slots that it
+        // owned from those who take them.
         if header.role == Role::Primary {
+            peer.config_epoch = peer.config_epoch.max(header.config_epoch);
             self.resolve_conflict(me, header);
             self.take_slots(me, header);
         }

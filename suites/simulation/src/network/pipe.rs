@@ -25,7 +25,7 @@ struct Pipe<T> {
     inner: Mutex<Inner<T>>,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 struct Inner<T> {
     chunks: VecDeque<(Instant, Got<T>)>,
     /// No chunk arrives before the one sent before it.
@@ -35,6 +35,8 @@ struct Inner<T> {
     mute: bool,
     ended: bool,
     deaf: bool,
+    /// Reset: the far end knows at once, whatever is cut.
+    broken: bool,
     reader: Option<Waker>,
 }
 
@@ -58,6 +60,7 @@ pub fn pipe<T: Send + 'static>(net: &Net, from: Host, to: Host) -> (Sender<T>, R
         mute: false,
         ended: false,
         deaf: false,
+        broken: false,
         reader: None,
     };
     let pipe = Arc::new(Pipe { from, to, inner: Mutex::new(inner) });
@@ -114,6 +117,9 @@ impl<T: Send + 'static> Receiver<T> {
         loop {
             let due = {
                 let mut inner = self.pipe.inner.lock().expect("no panic inside a pipe");
+                if inner.broken {
+                    return Poll::Ready(Got::End);
+                }
                 let front = inner.chunks.front().map(|(at, _)| *at).filter(|_| !inner.cut);
                 match front {
                     None => {
@@ -196,8 +202,8 @@ impl<T: Send + 'static> Control for Pipe<T> {
     fn reset(&self) {
         self.with(|inner| {
             inner.chunks.clear();
-            (inner.ended, inner.mute) = (false, false);
-            inner.push(Instant::now(), Got::End);
+            (inner.ended, inner.broken) = (true, true);
+            inner.wake();
         });
     }
 }

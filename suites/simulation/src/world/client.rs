@@ -25,6 +25,8 @@ pub struct Manners {
     pub backoff: (u64, u64),
     /// Percent of pauses between messages in which the user moves to another node, abruptly.
     pub moves: u64,
+    /// Away for this long when it moves.
+    pub away: (u64, u64),
     /// Percent in which it leaves a room and comes back.
     pub leaves: u64,
     /// Percent of connections that turn out too slow after some frames.
@@ -33,7 +35,15 @@ pub struct Manners {
 
 impl Default for Manners {
     fn default() -> Manners {
-        Manners { pace: (150, 600), ack_timeout: 2500, backoff: (100, 800), moves: 3, leaves: 3, slow: 10 }
+        Manners {
+            pace: (150, 600),
+            ack_timeout: 2500,
+            backoff: (100, 800),
+            moves: 3,
+            away: (0, 100),
+            leaves: 3,
+            slow: 10,
+        }
     }
 }
 
@@ -117,6 +127,9 @@ impl Client {
             drop(link);
             self.lose(&why);
             if why == "moves" {
+                let (low, high) = self.manners.away;
+                let wait = self.chance.between(low, high);
+                sleep(Duration::from_millis(wait)).await;
                 self.at_node = (self.at_node + 1 + self.chance.index(self.nodes.len())) % self.nodes.len();
             }
         }

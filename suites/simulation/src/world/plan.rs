@@ -22,6 +22,8 @@ pub struct Plan {
     /// Users chat for this long, milliseconds; then everything heals and drains.
     pub chat_ms: u64,
     pub manners: Manners,
+    /// The users of this node only listen.
+    pub silent_node: Option<usize>,
     pub fence: Fence,
     /// Switches of `system_delivery::Broken`, `no_sweep,…`; empty for the correct protocol.
     pub broken: String,
@@ -48,6 +50,7 @@ impl Plan {
             rooms_per_client: 2,
             chat_ms: 20_000,
             manners: Manners::default(),
+            silent_node: None,
             fence: Fence::Full,
             broken: String::new(),
             history_window: Duration::from_mins(10),

@@ -131,7 +131,10 @@ impl World {
             self.stage.sim.net.set_up(host, true);
             let at_node = index % self.stage.nodes.len();
             let (net, nodes, ledger) = (self.stage.sim.net.clone(), self.stage.nodes.clone(), self.ledger.clone());
-            let (manners, phases) = (plan.manners.clone(), self.phases.clone());
+            let (mut manners, phases) = (plan.manners.clone(), self.phases.clone());
+            if plan.silent_node == Some(at_node) {
+                manners.pace = (3_600_000, 3_600_000);
+            }
             let client = Client::new(name, host, net, nodes, ledger, chance, manners, phases, rooms, at_node);
             self.clients.spawn(client.run());
         }

@@ -1,0 +1,71 @@
+//! What the simulation shows in every `cargo test`: mixed faults break nothing, each rule that is left out is caught in
+//! the scenario aimed at it, and a seed is a world. More seeds: `cargo simulate`.
+
+use std::process::Command;
+
+use suites_simulation::scenario::{CONTROLS, Control};
+use suites_simulation::search::sweep;
+use suites_simulation::world::plan::Plan;
+use suites_simulation::world::run::{Report, anomalies};
+
+const THREADS: usize = 2;
+
+fn played(seeds: std::ops::Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> Vec<Report> {
+    let mut reports = Vec::new();
+    sweep(seeds, THREADS, plan, |report| reports.push(report));
+    reports
+}
+
+fn all_good(what: &str, reports: &[Report]) {
+    let bad: Vec<_> = reports.iter().filter(|report| !report.good()).collect();
+    let told: Vec<_> =
+        bad.iter().map(|report| format!("{}\n  {}", report.line(), anomalies(&report.verdict).join("\n  "))).collect();
+    assert!(bad.is_empty(), "{what}:\n{}", told.join("\n"));
+}
+
+#[test]
+fn mixed_faults_break_no_promise() {
+    let reports = played(0..16, Plan::mixed);
+    all_good("mixed", &reports);
+    let promotions: u64 = reports.iter().map(|report| report.promotions).sum();
+    let resumed: u64 = reports.iter().map(|report| report.verdict.numbers.resumed).sum();
+    assert!(promotions >= 10 && resumed >= 100, "too quiet: {promotions} promotions, {resumed} sessions resumed");
+}
+
+#[test]
+fn each_rule_that_is_left_out_is_caught() {
+    let caught = |control: &Control| {
+        let reports = played(0..control.seeds, |seed| control.broken(seed));
+        let hit = |report: &&Report| report.violated().iter().any(|rule| control.caught_by.contains(rule));
+        reports.iter().filter(hit).count() as u64
+    };
+    let missed: Vec<_> = CONTROLS
+        .iter()
+        .map(|control| (control, caught(control)))
+        .filter(|(control, caught)| *caught < control.at_least)
+        .map(|(control, caught)| {
+            format!("{}: {caught} of {}, at least {}", control.name, control.seeds, control.at_least)
+        })
+        .collect();
+    assert!(missed.is_empty(), "survived: {missed:#?}");
+}
+
+#[test]
+fn the_whole_protocol_is_good_where_a_part_of_it_is_not() {
+    for control in CONTROLS {
+        all_good(control.name, &played(0..1, control.scenario));
+    }
+}
+
+/// Not in one process only: nothing of a world may come from where or when it runs.
+#[test]
+fn a_seed_is_the_same_world_in_two_processes() {
+    let last_line = || {
+        let program = env!("CARGO_BIN_EXE_simulate");
+        let run = Command::new(program).args(["--seeds", "7", "--log"]).output().expect("the simulate binary");
+        String::from_utf8_lossy(&run.stdout).lines().last().unwrap_or_default().to_owned()
+    };
+    let line = last_line();
+    assert!(line.contains("hash"), "{line}");
+    assert_eq!(line, last_line());
+}
