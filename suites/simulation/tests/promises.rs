@@ -25,11 +25,11 @@ fn all_good(what: &str, reports: &[Report]) {
 
 #[test]
 fn mixed_faults_break_no_promise() {
-    let reports = played(0..16, Plan::mixed);
+    let reports = played(0..10, Plan::mixed);
     all_good("mixed", &reports);
     let promotions: u64 = reports.iter().map(|report| report.promotions).sum();
     let resumed: u64 = reports.iter().map(|report| report.verdict.numbers.resumed).sum();
-    assert!(promotions >= 10 && resumed >= 100, "too quiet: {promotions} promotions, {resumed} sessions resumed");
+    assert!(promotions >= 5 && resumed >= 50, "too quiet: {promotions} promotions, {resumed} sessions resumed");
 }
 
 #[test]

@@ -176,7 +176,10 @@ impl Client {
         for message in unanswered {
             self.note(Op::SendInfo { message, why: why.to_owned() });
         }
-        self.note(Op::Down { why: why.to_owned() });
+        // Whoever is there at the end owes the room's end: no loss of connection excuses a missing tail.
+        if why != "stops" {
+            self.note(Op::Down { why: why.to_owned() });
+        }
     }
 
     /// Until the connection is over; the answer says why.
