@@ -3,6 +3,8 @@
 //! `cargo simulate --seeds 0..1000 [--scenario NAME] [--variant SWITCHES] [--log] [--threads N]`. Exit code 0 when all
 //! are good, 1 when one is not, 2 for a wrong argument.
 
+#![expect(clippy::print_stdout, reason = "what a command says to a person goes to standard output")]
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::process::ExitCode;

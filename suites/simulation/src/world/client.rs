@@ -224,7 +224,7 @@ impl Client {
             let next = place.next.filter(|_| chat && place.resend.is_none());
             [place.resend, next].into_iter().flatten().min().filter(|_| place.entered && !place.leaving)
         };
-        let far = Instant::now() + Duration::from_secs(3600);
+        let far = Instant::now() + Duration::from_hours(1);
         self.places.values().filter_map(moment).min().unwrap_or(far)
     }
 

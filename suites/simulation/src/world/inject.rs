@@ -205,7 +205,9 @@ impl Stage {
             .flat_map(|here| self.others(&side).into_iter().map(|there| (self.host(*here), self.host(there))))
             .collect();
         if reset {
-            links.iter().for_each(|(here, there)| self.net().reset(*here, *there));
+            for (here, there) in &links {
+                self.net().reset(*here, *there);
+            }
         }
         self.cut(&links, Way::Both, window).await;
     }
@@ -273,7 +275,7 @@ impl Stage {
     /// After healing: the dead come back once they are replaced.
     pub async fn revive(&self) {
         let began = Instant::now();
-        while !self.redis.settled() && began.elapsed() < Duration::from_secs(60) {
+        while !self.redis.settled() && began.elapsed() < Duration::from_mins(1) {
             self.redis.finish_migrations();
             for server in self.others(&[]) {
                 let waited = began.elapsed() > GIVEN_UP;

@@ -36,7 +36,7 @@ impl Ledger {
         History::of(self.records.lock().expect("no panic while recording").iter().cloned())
     }
 
-    pub fn len(&self) -> usize {
+    pub fn noted(&self) -> usize {
         self.records.lock().expect("no panic while recording").len()
     }
 

@@ -145,11 +145,11 @@ impl World {
         self.phases.set(Phase::Drain);
         let began = Instant::now();
         let mut quiet = 0;
-        let mut before = self.ledger.len();
+        let mut before = self.ledger.noted();
         while began.elapsed() < DRAIN && quiet < 6 {
             sleep(Duration::from_millis(500)).await;
             let pending = self.stage.nodes.iter().any(|node| node.pending() > 0);
-            let now = self.ledger.len();
+            let now = self.ledger.noted();
             quiet = if pending || now != before { 0 } else { quiet + 1 };
             before = now;
         }
