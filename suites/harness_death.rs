@@ -11,7 +11,10 @@ use std::{
 
 use chaos_cluster::{ChatTopology, Cluster, EngineChoice, Options, RedisTopology, Topology};
 
-use crate::stage::{PATIENCE, engine, fresh_seed, ground, node_program, play};
+use crate::{
+    wait::PATIENCE,
+    warm::{engine, fresh_seed, ground, node_program, play},
+};
 
 /// The last of them is when the cluster is complete.
 const MOMENTS: u32 = 10;

@@ -14,3 +14,5 @@ mod stock_client;
 mod stock_clients;
 mod tidy;
 mod verdict;
+mod wait;
+mod warm;

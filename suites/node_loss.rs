@@ -7,8 +7,9 @@ use chaos_faults::{Inject, Kill, Target, Terminate};
 use chaos_workload::{ContentSize, FanOut};
 
 use crate::{
-    stage::{Set, Stage, play},
+    stage::Stage,
     verdict::Close,
+    warm::{Set, play},
 };
 
 const BOUND: Duration = Duration::from_secs(2);

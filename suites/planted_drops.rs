@@ -5,8 +5,10 @@ use chaos_observe::spans::Hop;
 use chaos_workload::{ContentSize, FanOut, Targets};
 
 use crate::{
-    stage::{PATIENCE, Set, Stage, eventually, play},
+    stage::Stage,
     verdict::{Close, Judged},
+    wait::eventually,
+    warm::{Set, play},
 };
 
 /// One message in so many is dropped.
@@ -68,7 +70,7 @@ async fn chat_with(flags: &[&str], change: impl FnOnce(&mut Targets)) -> Judged 
     // With drops nothing is ever steady, so wait for acks only.
     let load = load.start(targets, stage.seed, stage.clock, stage.recorder.clone(), stage.spans.clone()).await;
     let load = load.unwrap_or_else(|error| panic!("{error}"));
-    eventually("acks", PATIENCE, async || (load.counts().acked >= ENOUGH).then_some(())).await;
+    eventually("acks", async || (load.counts().acked >= ENOUGH).then_some(())).await;
     stage.close(load, if flags.is_empty() { Close::exercising(&[]) } else { Close::broken() }).await
 }
 

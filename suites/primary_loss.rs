@@ -10,8 +10,9 @@ use chaos_faults::{Inject, Kill, Pause, RedisTarget, ReplicationDelay, Target};
 use chaos_workload::{ContentSize, FanOut};
 
 use crate::{
-    stage::{Set, Stage, play},
+    stage::Stage,
     verdict::{Close, Judged},
+    warm::{Set, play},
 };
 
 const DELAY: Duration = Duration::from_millis(200);

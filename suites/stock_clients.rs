@@ -9,8 +9,10 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     primary_loss::of_room,
-    stage::{PATIENCE, Set, Stage, play},
+    stage::Stage,
     stock_client::{Door, StockClient, read_back},
+    wait::PATIENCE,
+    warm::{Set, play},
 };
 
 const ROOM: &str = "lobby";
@@ -61,7 +63,7 @@ impl Stage {
     async fn until_more_acks(&self, more: u64) {
         let enough = self.recorder.live().acked + more;
         let acked = async || (self.recorder.live().acked >= enough).then_some(());
-        crate::stage::eventually(&format!("{more} more acks"), PATIENCE, acked).await;
+        crate::wait::eventually(&format!("{more} more acks"), acked).await;
     }
 }
 

@@ -9,8 +9,10 @@ use chaos_cluster::{LinkKind, Seen};
 use super::caught;
 use crate::{
     primary_loss::crowd,
-    stage::{PATIENCE, Set, Stage, play},
+    stage::Stage,
     verdict::{Close, Judged},
+    wait::PATIENCE,
+    warm::{Set, play},
 };
 
 #[test]

@@ -9,8 +9,9 @@ use chaos_workload::{ContentSize, FanOut};
 
 use super::caught;
 use crate::{
-    stage::{Set, Stage, play},
+    stage::Stage,
     verdict::{Close, Judged},
+    warm::{Set, play},
 };
 
 /// The time between append and ack in which connections can break.

@@ -8,9 +8,11 @@ use chaos_cluster::RespValue;
 
 use super::caught;
 use crate::{
-    stage::{PATIENCE, Set, Stage, play},
+    stage::Stage,
     stock_client::{StockClient, read_back},
     verdict::{Close, Judged},
+    wait::PATIENCE,
+    warm::{Set, play},
 };
 
 const ROOM: &str = "attic";

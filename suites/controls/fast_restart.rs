@@ -8,8 +8,9 @@ use chaos_faults::{FastRestart, Inject, RedisTarget};
 
 use crate::{
     primary_loss::crowd,
-    stage::{Set, Stage, play},
+    stage::Stage,
     verdict::{Close, Judged},
+    warm::{Set, play},
 };
 
 const DOWN: Duration = Duration::from_millis(200);

@@ -5,7 +5,7 @@
 use chaos_checkers::Rule;
 
 use super::caught;
-use crate::{primary_loss::lose_primary, stage::play};
+use crate::{primary_loss::lose_primary, warm::play};
 
 #[test]
 fn an_ack_without_wait_is_caught() {

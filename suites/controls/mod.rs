@@ -23,8 +23,9 @@ use chaos_checkers::Rule;
 use chaos_cluster::{RespValue, Server};
 
 use crate::{
-    stage::{Set, Stage},
+    stage::Stage,
     verdict::{Close, Judged},
+    warm::Set,
 };
 
 /// Plays the scenario with a broken node until it is caught, at most so often. What needs chances says how many.

@@ -6,9 +6,11 @@ use chaos_checkers::{Contract, Question, Rule};
 
 use super::caught;
 use crate::{
-    stage::{PATIENCE, Set, Stage, play},
+    stage::Stage,
     stock_client::{StockClient, read_back},
     verdict::{Close, Judged},
+    wait::PATIENCE,
+    warm::{Set, play},
 };
 
 const ROOM: &str = "belfry";

@@ -9,13 +9,16 @@ use chaos_workload::{Churn, ContentSize, FanOut};
 
 use super::caught;
 use crate::{
-    stage::{Set, Stage, play},
+    stage::Stage,
     verdict::{Close, Judged},
+    wait::eventually,
+    warm::{Set, play},
 };
 
 /// A page of history is proven by a fence, so it takes at least as long.
 const DELAY: Duration = Duration::from_millis(100);
-const CHURN: Duration = Duration::from_secs(4);
+/// So many messages must have been replayed to those who came back.
+const REPLAYED: u64 = 60;
 
 #[test]
 fn fan_out_by_the_nodes_cursor_is_caught() {
@@ -45,7 +48,9 @@ async fn come_and_go(set: Set, close: Close) -> Judged {
     let slow = ReplicationDelay { redis: RedisTarget::PrimaryOfRoom(load.busiest_room()), delay: DELAY };
 
     let slowed = stage.inject(Inject::ReplicationDelay(slow), Some(&load)).await;
-    stage.goes_on_for(CHURN).await;
+    let enough = stage.recorder.live().replayed + REPLAYED;
+    let replayed = async || (stage.recorder.live().replayed >= enough).then_some(());
+    eventually("members that come back", replayed).await;
     stage.heal(slowed).await;
 
     stage.close(load, close).await

@@ -15,13 +15,16 @@ use chaos_workload::{ContentSize, FanOut};
 use super::caught;
 use crate::{
     primary_loss::of_room,
-    stage::{Set, Stage, play},
+    stage::Stage,
     verdict::{Close, Judged},
+    wait::{eventually, within},
+    warm::{Set, play},
 };
 
-/// More than any sender waits before it has something to say.
-const ALL_WAIT: Duration = Duration::from_millis(1500);
-const FALSE_ACKS: Duration = Duration::from_millis(800);
+/// One a node.
+const MEMBERS: u64 = 3;
+/// A broken node acks within milliseconds of its new connection; a correct one never does.
+const FALSE_ACKS: Duration = Duration::from_millis(1500);
 
 #[test]
 fn a_read_only_dedupe_hit_is_caught() {
@@ -49,9 +52,11 @@ async fn retries_before_the_loss(set: Set, close: Close) -> Judged {
     };
 
     let cut = stage.inject(Inject::Cut(deaf), Some(&load)).await;
-    stage.goes_on_for(ALL_WAIT).await;
+    let all_wait = async || (load.counts().sent >= load.counts().acked + MEMBERS).then_some(());
+    eventually("every sender waits for its ack", all_wait).await;
+    let acked = load.counts().acked;
     stage.break_connections(primary, "normal").await;
-    stage.goes_on_for(FALSE_ACKS).await;
+    within(FALSE_ACKS, async || (load.counts().acked >= acked + MEMBERS).then_some(())).await;
     let killed = stage.inject(Inject::Kill(Kill(of_room(&room))), Some(&load)).await;
     stage.until_replaced(primary, &room).await;
     stage.heal(cut).await;

@@ -9,8 +9,9 @@ use chaos_faults::{Across, Carrying, Cut, Direction, Inject, RedisTarget};
 use super::caught;
 use crate::{
     primary_loss::crowd,
-    stage::{Set, Stage, play},
+    stage::Stage,
     verdict::{Close, Judged},
+    warm::{Set, play},
 };
 
 /// Two sweeps, each with a WAIT that is not answered.

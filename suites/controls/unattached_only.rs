@@ -10,8 +10,10 @@ use chaos_faults::{Inject, Kill};
 use super::caught;
 use crate::{
     primary_loss::{crowd, of_room},
-    stage::{PATIENCE, Set, Stage, play},
+    stage::Stage,
     verdict::{Close, Judged},
+    wait::PATIENCE,
+    warm::{Set, play},
 };
 
 const DELAY: Duration = Duration::from_millis(300);
