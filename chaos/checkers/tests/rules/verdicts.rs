@@ -204,6 +204,71 @@ fn an_empty_history_exercises_nothing() {
 }
 
 #[test]
+fn a_message_is_refused_only_if_every_attempt_was() {
+    #[derive(Clone, Copy)]
+    enum Answer {
+        Ok,
+        Fail,
+        Info,
+        /// The run ended first.
+        Nothing,
+    }
+    let user = |op| Record { at: At(1), user: "u".to_owned(), op };
+    let (message, room, content) = (|| "m".to_owned(), || "r".to_owned(), Content(1));
+    let judged = |answers: &[Answer]| {
+        let mut records = vec![user(Op::Join { room: room(), offset: None })];
+        let (start, recovered) = (Some(Offset(1)), true);
+        records.push(user(Op::JoinOk { room: room(), offset: start, head: start, recovered }));
+        for (attempt, answer) in (1..).zip(answers) {
+            records.push(user(Op::Send {
+                message: message(),
+                room: room(),
+                attempt,
+                intended: At(0),
+                content,
+                canary: false,
+            }));
+            records.extend(match answer {
+                Answer::Ok => Some(user(Op::SendOk { message: message(), offset: Some(Offset(2)) })),
+                Answer::Fail => Some(user(Op::SendFail { message: message(), code: "rate_limited".to_owned() })),
+                Answer::Info => Some(user(Op::SendInfo { message: message(), why: "timed out".to_owned() })),
+                Answer::Nothing => None,
+            });
+        }
+        let (sender, offset) = ("u".to_owned(), Offset(2));
+        let (replay, hidden) = (false, false);
+        let of_message = Some(offset);
+        records.push(user(Op::Recv {
+            room: room(),
+            message: message(),
+            sender: sender.clone(),
+            offset: of_message,
+            content,
+            replay,
+            hidden,
+        }));
+        records.push(user(Op::Final { room: room(), message: message(), sender, offset, content }));
+        records.push(user(Op::FinalEnd { room: room(), head: offset }));
+        let verdict = judge(&History::of(records), &question());
+        let numbers = &verdict.numbers;
+        let fate = (numbers.acked, numbers.refused, numbers.indeterminate);
+        (fate, verdict.failed().collect::<Vec<_>>())
+    };
+    let (acked, refused, indeterminate) = ((1, 0, 0), (0, 1, 0), (0, 0, 1));
+    for (answers, fate) in [
+        (&[Answer::Fail, Answer::Ok][..], acked),
+        (&[Answer::Info, Answer::Ok, Answer::Fail], acked),
+        (&[Answer::Info, Answer::Fail], indeterminate),
+        (&[Answer::Fail, Answer::Info], indeterminate),
+        (&[Answer::Fail, Answer::Nothing], indeterminate),
+        (&[Answer::Nothing], indeterminate),
+    ] {
+        assert_eq!(judged(answers), (fate, vec![]));
+    }
+    assert_eq!(judged(&[Answer::Fail, Answer::Fail]), (refused, vec![Rule::R3]));
+}
+
+#[test]
 fn a_sender_may_have_several_messages_unanswered_in_any_order() {
     // Both went out before either was acked: no order is promised.
     let user = |at, op| Record { at: At(at), user: "u".to_owned(), op };

@@ -1,7 +1,7 @@
 //! Puts what belongs to one room together.
 //!
 //! Records come with all rooms mixed; a checker goes through one room at a time, and through its messages once for each
-//! member. Side by side they stay in the processor's cache: judging takes a third of the time.
+//! member. Side by side they stay in the processor's cache.
 
 use super::memory::{History, Message};
 
