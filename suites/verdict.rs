@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use chaos_checkers::{Anomaly, Contract, FaultSeen, Outcome, Question, Rule, State, Verdict, judge};
-use chaos_observe::{History, SpanStore, spans::LastHop};
+use chaos_observe::{History, SpanStore, spans::{LastHop, Towards}};
 use chaos_workload::{Load, Summary};
 use tempfile::TempDir;
 
@@ -121,7 +121,8 @@ impl Judged {
 
     /// How far the message of an anomaly came on its way to that member.
     pub(crate) fn last_hop(&self, anomaly: &Anomaly) -> Option<LastHop> {
-        self.spans.last_hop(anomaly.message.as_deref()?, anomaly.node.as_deref(), &[])
+        let towards = Towards { node: anomaly.node.as_deref(), member: anomaly.member.as_deref() };
+        self.spans.last_hop(anomaly.message.as_deref()?, towards, &[])
     }
 
     fn fails(self, why: &str) -> ! {

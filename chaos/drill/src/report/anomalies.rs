@@ -1,12 +1,12 @@
-//! What was violated: losses before all else, a few examples of each rule, the worst first, each with the spans of that very message, the last
-//! hop that it reached, and the fault that was on then.
+//! What was violated: losses before all else, a few examples of each rule, the worst first, each with the spans of that
+//! very message, the last hop that it reached, and the fault that was on then.
 
 use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use chaos_checkers::{Anomaly, Rule, Verdict};
 use chaos_observe::{
     At, Clock, SpanStore,
-    spans::{Hop, Killed, LastHop},
+    spans::{Hop, Killed, LastHop, Towards},
 };
 
 use super::faults::seconds;
@@ -43,7 +43,8 @@ impl<'r> Traces<'r> {
     }
 
     pub(crate) fn last_hop(&self, anomaly: &Anomaly) -> Option<LastHop> {
-        self.spans.last_hop(anomaly.message.as_deref()?, anomaly.node.as_deref(), &self.killed())
+        let towards = Towards { node: anomaly.node.as_deref(), member: anomaly.member.as_deref() };
+        self.spans.last_hop(anomaly.message.as_deref()?, towards, &self.killed())
     }
 }
 

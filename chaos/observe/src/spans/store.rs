@@ -122,14 +122,8 @@ impl SpanStore {
         tree::render(&self.of_message(message))
     }
 
-    /// How far a message came: to anyone when `node` is `None`, else up to the fan-out on that node. `killed` says which
-    /// nodes died, and so may have taken spans with them.
-    pub fn last_hop(&self, message: &str, node: Option<&str>, killed: &[Killed]) -> Option<LastHop> {
-        self.last_hop_to(message, Towards { node, member: None }, killed)
-    }
-
-    /// How far a message came on its way to someone.
-    pub fn last_hop_to(&self, message: &str, towards: Towards<'_>, killed: &[Killed]) -> Option<LastHop> {
+    /// How far a message came on its way to someone. `killed` says which nodes died, and so may have taken spans along.
+    pub fn last_hop(&self, message: &str, towards: Towards<'_>, killed: &[Killed]) -> Option<LastHop> {
         hop::last(&self.of_message(message), towards, killed)
     }
 
