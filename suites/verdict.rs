@@ -6,7 +6,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use chaos_checkers::{Anomaly, Contract, FaultSeen, Outcome, Question, Rule, State, Verdict, judge};
-use chaos_observe::{History, SpanStore, spans::{LastHop, Towards}};
+use chaos_observe::{
+    History, SpanStore,
+    spans::{LastHop, Towards},
+};
 use chaos_workload::{Load, Summary};
 use tempfile::TempDir;
 
