@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
+use chaos_observe::length;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Aim, Evidence, Fault, FaultError, HealStep, RedisTarget, Scene, Sign, Target,
     evidence::{replaced, unnoticed},
-    span,
 };
 
 /// `fast_restart = { redis = "busiest_primary", down_for = "200ms" }`; a time well below the node timeout.
@@ -18,7 +18,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct FastRestart {
     pub redis: RedisTarget,
-    #[serde(with = "span", default = "a_moment")]
+    #[serde(with = "length", default = "a_moment")]
     pub down_for: Duration,
 }
 

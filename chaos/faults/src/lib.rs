@@ -24,7 +24,6 @@ mod replication_delay;
 mod resolve;
 mod restart;
 mod rolling_restart;
-mod span;
 mod target;
 mod terminate;
 

@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use chaos_cluster::{LinkEnd, LinkKind, Server};
+use chaos_observe::length;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     Aim, Evidence, Fault, FaultError, HealStep, RedisTarget, Scene, Sign, Struck, Target, evidence::carried_since,
-    fault::Touched, span,
+    fault::Touched,
 };
 
 const LOOK: Duration = Duration::from_millis(5);
@@ -23,7 +24,7 @@ pub struct ReplicationDelay {
     /// Resolved when the delay begins. Whoever is promoted later replicates without delay, so that its
     /// resynchronisation is not slowed.
     pub redis: RedisTarget,
-    #[serde(with = "span")]
+    #[serde(with = "length")]
     pub delay: Duration,
 }
 

@@ -8,6 +8,7 @@ mod clock;
 pub mod history;
 pub mod journal;
 mod lag;
+pub mod length;
 mod lines;
 mod logs;
 pub mod metrics;

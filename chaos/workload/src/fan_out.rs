@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::span;
+use chaos_observe::length;
 
 /// The contract's limit on rooms per socket.
 const ROOMS_PER_SOCKET: u32 = 50;
@@ -57,14 +57,14 @@ pub struct Churn {
     /// In each room so many members leave it every `leave_every` and join again `away` later: by turns without an
     /// offset and with the one that `leave` answered.
     pub leavers_per_room: u32,
-    #[serde(with = "span")]
+    #[serde(with = "length")]
     pub leave_every: Duration,
-    #[serde(with = "span")]
+    #[serde(with = "length")]
     pub away: Duration,
     /// In each room so many members cut their connection every `cut_every`, without a word, and come back with what
     /// they have.
     pub cutters_per_room: u32,
-    #[serde(with = "span")]
+    #[serde(with = "length")]
     pub cut_every: Duration,
 }
 

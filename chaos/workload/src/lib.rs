@@ -22,7 +22,6 @@ mod load;
 mod sampling;
 mod schedule;
 mod scribe;
-mod span;
 mod spread;
 mod targets;
 mod traces;

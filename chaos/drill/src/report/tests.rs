@@ -171,7 +171,7 @@ fn a_fault_is_told_with_its_evidence_and_its_times() {
     let (text, _) = report(false);
     says(&text, &["✔ kill redis-1 (the primary of the busiest room) at 5.00 s, healed at 7.00 s"]);
     says(&text, &["seen: process 42 is gone", "redis-1 → redis-4: detect 0.02 s · promote 0.05 s"]);
-    says(&text, &["acks back 0.01 s after it (budget 2s)", "without any ack"]);
+    says(&text, &["acks back 0.01 s after it (budget 500ms)", "without any ack"]);
 }
 
 #[test]

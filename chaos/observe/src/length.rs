@@ -1,14 +1,14 @@
-//! Lengths of time in a drill file: `200ms`, `1.5s`, `10m`.
+//! Lengths of time in a drill file: `200ms`, `1.5s`, `10m`; for `#[serde(with = "length")]`.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-pub(crate) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+pub fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&format!("{}ms", span.as_millis()))
 }
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
     parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no length of time (write 200ms, 1.5s or 10m)")))
 }
