@@ -14,8 +14,9 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 const ARROWS: &[(&str, &[&str])] = &[
     ("system-protocol", &[]),
     ("system-delivery", &["system-protocol"]),
+    ("system-wire", &[]),
     ("system-client", &["system-protocol"]),
-    ("system-server", &["system-delivery", "system-protocol"]),
+    ("system-server", &["system-delivery", "system-protocol", "system-wire"]),
     ("chaos-observe", &[]),
     ("chaos-checkers", &["chaos-observe"]),
     ("chaos-cluster", &["chaos-observe"]),
