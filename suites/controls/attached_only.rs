@@ -17,7 +17,7 @@ use crate::{
 
 #[test]
 fn waiting_for_the_attached_only_is_caught() {
-    play(caught(Rule::R12, &["--broken", "attached_only"], 1, minority));
+    play(caught(Rule::R12, &["--broken", "attached_only"], minority));
 }
 
 #[test]

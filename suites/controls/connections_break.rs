@@ -20,7 +20,7 @@ const BREAKS: u32 = 4;
 
 #[test]
 fn appends_without_deduplication_are_caught() {
-    play(caught(Rule::R4, &["--broken", "no_dedupe"], 1, connections_break));
+    play(caught(Rule::R4, &["--broken", "no_dedupe"], connections_break));
 }
 
 #[test]

@@ -20,7 +20,7 @@ const MISSED: i64 = 8;
 
 #[test]
 fn a_resume_without_the_existence_check_is_caught() {
-    play(caught(Rule::R10, &["--broken", "no_existence_check"], 1, come_back_too_late));
+    play(caught(Rule::R10, &["--broken", "no_existence_check"], come_back_too_late));
 }
 
 #[test]

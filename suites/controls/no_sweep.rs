@@ -21,7 +21,7 @@ const SWEPT: Duration = Duration::from_millis(2500);
 
 #[test]
 fn bells_without_a_sweep_are_caught() {
-    play(caught(Rule::R1, &["--broken", "no_sweep"], 2, lost_bells));
+    play(caught(Rule::R1, &["--broken", "no_sweep"], lost_bells));
 }
 
 #[test]

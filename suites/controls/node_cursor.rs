@@ -23,7 +23,7 @@ const LOST: u64 = 14;
 
 #[test]
 fn fan_out_by_the_nodes_cursor_is_caught() {
-    play(caught(Rule::R10, &["--broken", "node_cursor"], 1, come_and_go));
+    play(caught(Rule::R10, &["--broken", "node_cursor"], come_and_go));
 }
 
 #[test]

@@ -21,7 +21,7 @@ const ACKED: u64 = 100;
 
 #[test]
 fn plain_pubsub_is_caught() {
-    play(caught(Rule::R1, &["--delivery", "pubsub"], 1, lose_the_channel));
+    play(caught(Rule::R1, &["--delivery", "pubsub"], lose_the_channel));
 }
 
 #[test]

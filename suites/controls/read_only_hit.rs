@@ -28,7 +28,7 @@ const FALSE_ACKS: Duration = Duration::from_millis(1500);
 
 #[test]
 fn a_read_only_dedupe_hit_is_caught() {
-    play(caught(Rule::R12, &["--broken", "read_only_hit"], 1, retries_before_the_loss));
+    play(caught(Rule::R12, &["--broken", "read_only_hit"], retries_before_the_loss));
 }
 
 #[test]

@@ -20,7 +20,7 @@ const SWEPT: Duration = Duration::from_millis(1200);
 #[test]
 fn reads_that_believe_a_stale_primary_are_caught() {
     // What was read there is stored at another offset by the one that was promoted.
-    play(caught(Rule::R5, &["--broken", "believe_stale"], 1, cut_off));
+    play(caught(Rule::R5, &["--broken", "believe_stale"], cut_off));
 }
 
 #[test]

@@ -20,7 +20,7 @@ const DELAY: Duration = Duration::from_millis(300);
 
 #[test]
 fn leaving_the_attached_out_is_caught() {
-    play(caught(Rule::R12, &["--broken", "unattached_only"], 1, stand_in));
+    play(caught(Rule::R12, &["--broken", "unattached_only"], stand_in));
 }
 
 #[test]
