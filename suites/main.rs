@@ -9,6 +9,7 @@ mod harness_death;
 mod node_loss;
 mod planted_drops;
 mod primary_loss;
+mod replica_loss;
 mod stage;
 mod stock_client;
 mod stock_clients;

@@ -7,9 +7,15 @@ use crate::{Engine, RedisTopology, backend::Launch, ground::BUS};
 /// In the node's data directory.
 pub(crate) const FILE: &str = "redis.conf";
 
+/// For so many node timeouts a primary counts a replica that says nothing as attached, and its shard acks nothing.
+const SILENT_REPLICA: u32 = 10;
+/// Seconds. Well above the replica's ping period; and Redis's own default, since more would help nobody.
+const SILENCE: (u64, u64) = (5, 60);
+
 /// The same on every node.
 pub(crate) fn settings(redis: &RedisTopology) -> BTreeMap<String, String> {
     let timeout = redis.node_timeout.as_millis().to_string();
+    let silence = (redis.node_timeout * SILENT_REPLICA).as_secs().clamp(SILENCE.0, SILENCE.1).to_string();
     let fixed = [
         ("appendfsync", "everysec"),
         ("appendonly", if redis.appendonly { "yes" } else { "no" }),
@@ -30,6 +36,7 @@ pub(crate) fn settings(redis: &RedisTopology) -> BTreeMap<String, String> {
         ("repl-diskless-sync", "yes"),
         ("repl-diskless-sync-delay", "0"),
         ("repl-ping-replica-period", "1"),
+        ("repl-timeout", &silence),
         ("save", "\"\""),
     ];
     let mut settings: BTreeMap<_, _> = fixed.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
@@ -95,6 +102,7 @@ mod tests {
             "cluster-node-timeout 1000",
             "cluster-replica-validity-factor 0",
             "port 10001",
+            "repl-timeout 10",
         ] {
             assert!(lines.contains(&line), "{line:?} is missing in:\n{file}");
         }
