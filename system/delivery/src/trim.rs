@@ -8,29 +8,37 @@ use system_protocol::Room;
 use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_mins(1);
-/// So many rooms are remembered before the old ones are let go.
+/// So many rooms are remembered before those whose minute is over are let go.
 const REMEMBER: usize = 4096;
 
-#[derive(Default)]
 pub(crate) struct TrimTimes {
     last: BTreeMap<Room, Instant>,
+    /// Twice what was left the last time, so that looking at all of them costs an append next to nothing.
+    look_at: usize,
+}
+
+impl Default for TrimTimes {
+    fn default() -> TrimTimes {
+        TrimTimes { last: BTreeMap::new(), look_at: REMEMBER }
+    }
 }
 
 impl TrimTimes {
-    /// True once a minute. A room seen for the first time waits for its minute: it is being used.
+    /// True once a minute. A room that is not remembered is due: it was let go because its minute was over.
     pub(crate) fn is_due(&mut self, room: &Room, now: Instant) -> bool {
-        if self.last.len() > REMEMBER {
+        if self.last.len() >= self.look_at {
             self.last.retain(|_, last| now.duration_since(*last) < EVERY);
+            self.look_at = REMEMBER.max(2 * self.last.len());
         }
         match self.last.get_mut(room) {
-            Some(last) if now.duration_since(*last) >= EVERY => {
+            Some(last) if now.duration_since(*last) < EVERY => false,
+            Some(last) => {
                 *last = now;
                 true
             }
-            Some(_) => false,
             None => {
                 self.last.insert(room.clone(), now);
-                false
+                true
             }
         }
     }
@@ -45,6 +53,20 @@ mod tests {
         let (mut times, now) = (TrimTimes::default(), Instant::now());
         let room = Room::default();
         let due: Vec<bool> = [0, 59, 60, 61, 121].map(|s| times.is_due(&room, now + Duration::from_secs(s))).to_vec();
-        assert_eq!(due, [false, false, true, false, true]);
+        assert_eq!(due, [true, false, true, false, true]);
+    }
+
+    #[test]
+    fn every_one_of_many_rooms_is_due_once_a_minute() {
+        let (mut times, now) = (TrimTimes::default(), Instant::now());
+        let rooms: Vec<Room> = (0..10_000).map(|nth| Room::parse(&format!("room-{nth}")).expect("a name")).collect();
+        for minute in 0..3 {
+            let now = now + EVERY * minute;
+            let mut due = || rooms.iter().filter(|room| times.is_due(room, now)).count();
+            assert_eq!((due(), due()), (rooms.len(), 0));
+        }
+        let other = now + EVERY * 9;
+        times.is_due(&Room::default(), other);
+        assert!(times.last.len() <= 2 * rooms.len(), "the old ones are let go");
     }
 }
