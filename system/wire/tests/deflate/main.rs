@@ -1,0 +1,6 @@
+//! permessage-deflate through its public face: what members read, what peers may send, and what it saves.
+
+mod browser;
+mod corpus;
+mod incoming;
+mod model;
