@@ -1,0 +1,437 @@
+//! The handle of one connection: what others may know of it and do to it while a WebSocket server owns the stream.
+//!
+//! Everything that leaves goes through one queue under one lock: ready frames of ours and the server's own, in the
+//! order in which they came. What the kernel takes at once is written at once; the rest is drained by a task that lives
+//! as long as the peer is behind. A peer that lets too much wait, or takes nothing for too long, loses its connection:
+//! nothing is ever dropped from the middle.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::batch::Batch;
+use crate::drain;
+use crate::queue::Queue;
+use crate::room::{Key, Room};
+use crate::transport::Transport;
+use crate::wire::Wire;
+
+/// What a connection is held to.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Bytes that may wait for the peer before it is given up.
+    pub limit: usize,
+    /// How long the peer may take no bytes at all while some wait for it.
+    pub patience: Duration,
+    /// Requests that may be unanswered before the stream is read no further.
+    pub requests: usize,
+    /// What the server's own text frames mean.
+    pub inspect: fn(&[u8]) -> Passage,
+}
+
+/// What becomes of a text frame of the server's own, by its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Passage {
+    /// It goes out as it is.
+    Pass,
+    /// It does, and what [`Connection::hold`] held back follows it.
+    Opens,
+    /// This goes out in its place.
+    Instead(String),
+}
+
+/// The connection takes nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("connection is closed")]
+pub struct Closed;
+
+/// Why a connection was cut from our side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// [`Connection::cut`] was called.
+    Asked,
+    /// More waited than [`Settings::limit`] allows.
+    TooMuch,
+    /// The peer took nothing for longer than [`Settings::patience`].
+    Stalled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// A Close frame has passed; nothing may follow it.
+    Closing,
+    Cut(Cut),
+    /// The stream failed under us.
+    Broken,
+}
+
+struct Out {
+    /// Given back when the stream has ended and nothing waits any more, whoever still holds the handle.
+    transport: Option<Arc<dyn Transport>>,
+    queue: Queue,
+    /// Ready frames that wait for the server's own answers to this many CONNECTs.
+    held: Queue,
+    opening: usize,
+    state: State,
+    /// The server dropped its stream.
+    ended: bool,
+    /// A task waits for the peer to take more.
+    draining: bool,
+    /// A batch is about to flush this.
+    armed: bool,
+    rooms: Vec<(Key, Weak<Room>)>,
+}
+
+/// One connection. Holding it holds no descriptor: that goes with the stream.
+pub struct Connection {
+    out: Mutex<Out>,
+    settings: Settings,
+    /// Requests read and not yet worked off.
+    requests: AtomicUsize,
+    reader: AtomicWaker,
+    /// Less waits, or the end came.
+    less: Notify,
+    /// The server dropped its stream.
+    end: Notify,
+}
+
+/// What a push found.
+enum Pushed {
+    Armed,
+    Already,
+}
+
+impl Connection {
+    /// The handle, and the stream for the WebSocket server. `early` is what was read before; `guard` is dropped with
+    /// the stream.
+    pub fn new<G>(
+        transport: Arc<dyn Transport>,
+        early: Bytes,
+        settings: Settings,
+        guard: G,
+    ) -> (Arc<Connection>, Wire<G>) {
+        let out = Out {
+            transport: Some(Arc::clone(&transport)),
+            queue: Queue::default(),
+            held: Queue::default(),
+            opening: 0,
+            state: State::Open,
+            ended: false,
+            draining: false,
+            armed: false,
+            rooms: Vec::new(),
+        };
+        let connection = Arc::new(Connection {
+            out: Mutex::new(out),
+            settings,
+            requests: AtomicUsize::new(0),
+            reader: AtomicWaker::new(),
+            less: Notify::new(),
+            end: Notify::new(),
+        });
+        let wire = Wire::new(Arc::clone(&connection), transport, early, guard);
+        (connection, wire)
+    }
+
+    /// Queues a finished frame and writes what waits, at once.
+    pub fn send(self: &Arc<Self>, frame: Bytes) -> Result<(), Closed> {
+        let mut out = self.lock();
+        out.push(frame)?;
+        self.write(&mut out);
+        out.takes()
+    }
+
+    /// Queues a finished frame; the batch writes it soon, together with what comes until then.
+    pub fn push(self: &Arc<Self>, frame: Bytes, batch: &Arc<Batch>) -> Result<(), Closed> {
+        if let Pushed::Armed = self.queue(frame)? {
+            batch.add(Arc::clone(self));
+        }
+        Ok(())
+    }
+
+    fn queue(self: &Arc<Self>, frame: Bytes) -> Result<Pushed, Closed> {
+        let mut out = self.lock();
+        out.push(frame)?;
+        if out.waiting() > self.settings.limit {
+            // Perhaps nobody asked the peer yet.
+            self.write(&mut out);
+            out.takes()?;
+        }
+        Ok(if std::mem::replace(&mut out.armed, true) { Pushed::Already } else { Pushed::Armed })
+    }
+
+    /// Writes what waits.
+    pub(crate) fn flush(self: &Arc<Self>) {
+        let mut out = self.lock();
+        out.armed = false;
+        self.write(&mut out);
+    }
+
+    /// Ready frames wait until one more of the server's own frames has passed that [`Settings::inspect`] calls
+    /// [`Passage::Opens`]. To be called before that frame is queued.
+    pub fn hold(&self) {
+        self.lock().opening += 1;
+    }
+
+    /// Ends the connection now, without a word to the peer and without waiting for it.
+    pub fn cut(&self) {
+        let mut out = self.lock();
+        self.cut_because(&mut out, Cut::Asked);
+    }
+
+    /// Whether and why we cut it.
+    pub fn why_cut(&self) -> Option<Cut> {
+        match self.lock().state {
+            State::Cut(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Bytes that wait for the peer.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting()
+    }
+
+    /// Returns when fewer than `limit` bytes wait, or the connection is over.
+    pub async fn below(&self, limit: usize) {
+        self.until(&self.less, |out| out.waiting() < limit || out.is_over()).await;
+    }
+
+    /// Returns when the server has dropped its stream.
+    pub async fn ended(&self) {
+        self.until(&self.end, |out| out.ended).await;
+    }
+
+    async fn until(&self, change: &Notify, condition: impl Fn(&Out) -> bool) {
+        loop {
+            let changed = change.notified();
+            if condition(&self.lock()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// One request was read; the stream is read no further while [`Settings::requests`] of them are unanswered.
+    pub fn requested(&self) {
+        self.requests.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// One request was worked off.
+    pub fn handled(&self) {
+        if self.requests.fetch_sub(1, Ordering::AcqRel) == self.settings.requests {
+            self.reader.wake();
+        }
+    }
+
+    /// Whether the stream may be read; if not, the reader is woken when it may.
+    pub(crate) fn poll_readable(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        self.reader.register(context.waker());
+        self.alive()?;
+        if self.requests.load(Ordering::Acquire) >= self.settings.requests {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    pub(crate) fn alive(&self) -> io::Result<()> {
+        self.lock().alive()
+    }
+
+    /// The server's own frames, whole, in their order.
+    pub(crate) fn accept(self: &Arc<Self>, frames: &[u8]) -> io::Result<()> {
+        let mut out = self.lock();
+        out.alive()?;
+        out.accept(frames, self.settings.inspect)?;
+        self.write(&mut out);
+        out.alive()
+    }
+
+    /// The server dropped its stream: no room keeps it, and what waits may still leave.
+    pub(crate) fn end(self: &Arc<Self>) {
+        let rooms = {
+            let mut out = self.lock();
+            out.ended = true;
+            self.write(&mut out);
+            std::mem::take(&mut out.rooms)
+        };
+        for (key, room) in rooms {
+            if let Some(room) = room.upgrade() {
+                room.remove(key);
+            }
+        }
+        self.end.notify_waiters();
+        self.less.notify_waiters();
+    }
+
+    /// Called under the room's lock. It fails when the connection will not leave the room by itself any more.
+    pub(crate) fn enter(&self, key: Key, room: Weak<Room>) -> Result<(), Closed> {
+        let mut out = self.lock();
+        out.takes()?;
+        out.rooms.push((key, room));
+        Ok(())
+    }
+
+    pub(crate) fn leave(&self, key: Key) {
+        self.lock().rooms.retain(|(known, _)| *known != key);
+    }
+
+    /// One attempt with the drain task's waker; ready when there is nothing to wait for. `progress`: whether any bytes
+    /// went.
+    pub(crate) fn poll_drain(&self, context: &mut Context<'_>, progress: &mut bool) -> Poll<()> {
+        let mut out = self.lock();
+        let before = out.queue.waiting();
+        let done = self.poll_out(&mut out, context);
+        *progress = out.queue.waiting() < before;
+        out.draining = done.is_pending();
+        done
+    }
+
+    /// The drain task has waited long enough.
+    pub(crate) fn give_up(&self) {
+        let mut out = self.lock();
+        out.draining = false;
+        self.cut_because(&mut out, Cut::Stalled);
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.settings.patience
+    }
+
+    fn write(self: &Arc<Self>, out: &mut Out) {
+        if out.draining {
+            return self.check_limit(out);
+        }
+        if self.poll_out(out, &mut Context::from_waker(Waker::noop())).is_pending() {
+            self.check_limit(out);
+            match Handle::try_current() {
+                _ if out.transport.is_none() => {}
+                Ok(runtime) => {
+                    out.draining = true;
+                    runtime.spawn(drain::run(Arc::clone(self)));
+                }
+                // The runtime is going away.
+                Err(_) => self.give_back(out),
+            }
+        }
+    }
+
+    fn poll_out(&self, out: &mut Out, context: &mut Context<'_>) -> Poll<()> {
+        let Some(transport) = out.transport.clone() else { return Poll::Ready(()) };
+        let before = out.queue.waiting();
+        let done = out.queue.poll_write(&*transport, context);
+        if out.queue.waiting() < before {
+            self.less.notify_waiters();
+        }
+        match done {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(())) if out.ended => {
+                transport.shutdown();
+                out.transport = None;
+            }
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => {
+                out.state = State::Broken;
+                self.give_back(out);
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn check_limit(&self, out: &mut Out) {
+        if out.waiting() > self.settings.limit {
+            self.cut_because(out, Cut::TooMuch);
+        }
+    }
+
+    fn cut_because(&self, out: &mut Out, why: Cut) {
+        if !out.is_over() {
+            out.state = State::Cut(why);
+        }
+        self.give_back(out);
+    }
+
+    /// Nothing is written any more: the reader learns it, and with its end the stream is closed.
+    fn give_back(&self, out: &mut Out) {
+        (out.queue, out.held) = (Queue::default(), Queue::default());
+        if let Some(transport) = out.transport.take() {
+            transport.abort();
+        }
+        self.reader.wake();
+        self.less.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Out {
+    fn push(&mut self, frame: Bytes) -> Result<(), Closed> {
+        self.takes()?;
+        if self.opening > 0 {
+            self.held.push(frame)
+        } else {
+            self.queue.push(frame)
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, mut frames: &[u8], inspect: fn(&[u8]) -> Passage) -> io::Result<()> {
+        while !frames.is_empty() {
+            // The server hands over whole frames; should that ever change, no other frame may get into one.
+            let half = || io::Error::new(io::ErrorKind::InvalidData, "half a frame");
+            let (frame, after) = crate::frame::split(frames).ok_or_else(half)?;
+            frames = after;
+            match if frame.is_text() { inspect(frame.payload) } else { Passage::Pass } {
+                Passage::Instead(payload) => self.queue.push(crate::frame::text(&payload)),
+                Passage::Pass => self.queue.push(Bytes::copy_from_slice(frame.whole)),
+                Passage::Opens => {
+                    self.queue.push(Bytes::copy_from_slice(frame.whole));
+                    self.opened();
+                }
+            }
+            if frame.is_close() {
+                self.state = State::Closing;
+                self.held = Queue::default();
+            }
+        }
+        Ok(())
+    }
+
+    fn opened(&mut self) {
+        self.opening = self.opening.saturating_sub(1);
+        if self.opening == 0 {
+            self.queue.append(std::mem::take(&mut self.held));
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.queue.waiting() + self.held.waiting()
+    }
+
+    fn takes(&self) -> Result<(), Closed> {
+        if self.state == State::Open && !self.ended { Ok(()) } else { Err(Closed) }
+    }
+
+    fn is_over(&self) -> bool {
+        self.ended || matches!(self.state, State::Cut(_) | State::Broken)
+    }
+
+    fn alive(&self) -> io::Result<()> {
+        match self.state {
+            State::Open | State::Closing => Ok(()),
+            State::Cut(Cut::Stalled) => Err(io::ErrorKind::TimedOut.into()),
+            State::Cut(_) | State::Broken => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The stream below: one that can be written from any thread, and read by one.
+//!
+//! A TCP stream can do that by itself and needs no waiting for a free kernel buffer. Everything else (TLS, pipes) is
+//! put behind a lock.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// All of it as in tokio, by shared reference. Only one task at a time may wait for writing, and only one for reading.
+pub trait Transport: Send + Sync + 'static {
+    fn poll_read(&self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
+
+    /// Never pending because of tokio's cooperative budget while the stream takes bytes: a fan-out is one task.
+    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Says goodbye, when everything is written; nobody waits for it.
+    fn shutdown(&self);
+
+    /// Ends both directions at once.
+    fn abort(&self);
+}
+
+impl Transport for TcpStream {
+    fn poll_read(&self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_read_ready(context))?;
+            match self.try_read(into.initialize_unfilled()) {
+                Ok(read) => {
+                    into.advance(read);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_write_ready(context))?,
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn poll_flush(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn shutdown(&self) {
+        // It may be gone already.
+        let _ = SockRef::from(self).shutdown(std::net::Shutdown::Write);
+    }
+
+    fn abort(&self) {
+        let _ = SockRef::from(self).shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// Any other stream, for one at a time.
+pub struct Locked<S>(Mutex<S>);
+
+impl<S> Locked<S> {
+    pub fn new(stream: S) -> Self {
+        Locked(Mutex::new(stream))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, S> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for Locked<S> {
+    fn poll_read(&self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_read(context, into)
+    }
+
+    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut stream = self.lock();
+        let write = std::future::poll_fn(|context| Pin::new(&mut *stream).poll_write(context, bytes));
+        let write = std::pin::pin!(tokio::task::coop::unconstrained(write));
+        Future::poll(write, context)
+    }
+
+    fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = self.lock();
+        let flush = std::future::poll_fn(|context| Pin::new(&mut *stream).poll_flush(context));
+        let flush = std::pin::pin!(tokio::task::coop::unconstrained(flush));
+        Future::poll(flush, context)
+    }
+
+    fn shutdown(&self) {
+        let _ = Pin::new(&mut *self.lock()).poll_shutdown(&mut Context::from_waker(std::task::Waker::noop()));
+    }
+
+    /// The connection's reader and writer are told otherwise, and drop the stream.
+    fn abort(&self) {}
+}

@@ -1,0 +1,82 @@
+//! The stream that a WebSocket server gets: it believes to own the connection.
+//!
+//! Reads go through a buffer of the thread, so that an idle connection has none. Writes take all or nothing, and wait
+//! for nobody: whole frames go into the connection's queue, in order with the ready ones.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::connection::Connection;
+use crate::scratch;
+use crate::transport::Transport;
+
+pub struct Wire<G = ()> {
+    connection: Arc<Connection>,
+    transport: Arc<dyn Transport>,
+    /// Read and not yet asked for.
+    rest: Bytes,
+    _guard: G,
+}
+
+impl<G> Wire<G> {
+    pub(crate) fn new(connection: Arc<Connection>, transport: Arc<dyn Transport>, rest: Bytes, guard: G) -> Self {
+        Wire { connection, transport, rest, _guard: guard }
+    }
+
+    fn hand_over(&mut self, into: &mut ReadBuf<'_>) {
+        let fits = self.rest.len().min(into.remaining());
+        into.put_slice(&self.rest[..fits]);
+        self.rest.advance(fits);
+        if self.rest.is_empty() {
+            self.rest = Bytes::new();
+        }
+    }
+}
+
+impl<G: Unpin> AsyncRead for Wire<G> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.connection.poll_readable(context))?;
+        if !this.rest.is_empty() {
+            this.hand_over(into);
+            return Poll::Ready(Ok(()));
+        }
+        let transport = &this.transport;
+        let rest = ready!(scratch::with(|scratch| {
+            let mut scratch = ReadBuf::new(scratch);
+            ready!(transport.poll_read(context, &mut scratch))?;
+            let read = scratch.filled();
+            let (now, later) = read.split_at(read.len().min(into.remaining()));
+            into.put_slice(now);
+            Poll::Ready(io::Result::Ok(if later.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(later) }))
+        }))?;
+        this.rest = rest;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<G: Unpin> AsyncWrite for Wire<G> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.connection.accept(frames).map(|()| frames.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.connection.alive())
+    }
+
+    /// The drop does it, when everything is written.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<G> Drop for Wire<G> {
+    fn drop(&mut self) {
+        self.connection.end();
+    }
+}

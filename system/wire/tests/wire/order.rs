@@ -1,0 +1,104 @@
+//! Frames of two sources on one connection: whole, in the order in which they came, and none before its time.
+
+use tokio::io::AsyncWriteExt;
+
+use super::peer::{Noting, payloads, piped, text};
+use system_wire::{Batch, frame};
+
+/// Both writers at once, through a pipe that takes three bytes at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_never_interleave_and_each_source_keeps_its_order() {
+    const FRAMES: usize = 300;
+    let (connection, mut wire, far) = piped(3);
+    let reading = tokio::spawn(payloads(far));
+    let ours = tokio::spawn(async move {
+        for number in 0..FRAMES {
+            connection.below(1000).await;
+            connection.send(frame::text(&format!("ready {number}"))).unwrap();
+        }
+    });
+    for number in 0..FRAMES {
+        let frames = [frame::text(&format!("engine {number}")), frame::text("2")].concat();
+        assert_eq!(wire.write(&frames).await.unwrap(), frames.len(), "all or nothing");
+        wire.flush().await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    ours.await.unwrap();
+    drop(wire);
+    let received = reading.await.unwrap();
+    let numbers = |prefix: &str| {
+        received.iter().filter_map(|payload| payload.strip_prefix(prefix)?.parse().ok()).collect::<Vec<usize>>()
+    };
+    assert_eq!(numbers("engine "), (0..FRAMES).collect::<Vec<_>>());
+    assert_eq!(numbers("ready "), (0..FRAMES).collect::<Vec<_>>());
+    assert_eq!(received.iter().filter(|payload| *payload == "2").count(), FRAMES);
+}
+
+#[tokio::test]
+async fn half_a_frame_is_refused() {
+    let (_connection, mut wire, far) = piped(100);
+    let whole = frame::text("abc");
+    for bytes in [&whole[..4], &whole[..1], &[&whole[..], &whole[..2]].concat()] {
+        assert_eq!(wire.write(bytes).await.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+    }
+    drop(wire);
+    assert!(payloads(far).await.iter().all(|payload| payload == "abc"));
+}
+
+#[tokio::test]
+async fn what_is_ready_too_early_waits_for_the_answer_to_connect() {
+    let (connection, mut wire, far) = piped(1000);
+    connection.hold();
+    connection.send(text(1)).unwrap();
+    connection.push(text(2), &Batch::new()).unwrap();
+    tokio::task::yield_now().await;
+    wire.write_all(&frame::text("0{\"sid\":\"open\"}")).await.unwrap();
+    let answer_and_more = [frame::text("40{\"sid\":\"a\"}"), frame::text("2")].concat();
+    wire.write_all(&answer_and_more).await.unwrap();
+    connection.send(text(3)).unwrap();
+    drop(wire);
+    assert_eq!(payloads(far).await, ["0{\"sid\":\"open\"}", "40{\"sid\":\"a\"}", "1", "2", "2", "3"]);
+}
+
+/// A client that leaves the namespace and comes back while the first answer is still on its way.
+#[tokio::test]
+async fn every_connect_is_waited_for() {
+    let (connection, mut wire, far) = piped(1000);
+    connection.hold();
+    connection.hold();
+    connection.send(text(1)).unwrap();
+    wire.write_all(&frame::text("40{\"sid\":\"a\"}")).await.unwrap();
+    wire.write_all(&frame::text("40{\"sid\":\"b\"}")).await.unwrap();
+    drop(wire);
+    assert_eq!(payloads(far).await, ["40{\"sid\":\"a\"}", "40{\"sid\":\"b\"}", "1"]);
+}
+
+#[tokio::test]
+async fn a_frame_may_be_replaced_on_its_way_and_its_neighbours_stay() {
+    let (_connection, mut wire, far) = piped(1000);
+    let long = "x".repeat(300);
+    wire.write_all(&[frame::text("2"), frame::text("refused"), frame::text(&long)].concat()).await.unwrap();
+    drop(wire);
+    assert_eq!(payloads(far).await, ["2", "refused, and why", &long]);
+}
+
+#[tokio::test]
+async fn nothing_follows_a_close_frame() {
+    let peer = Noting::default();
+    let (connection, mut wire) = peer.connect();
+    wire.write_all(b"\x88\x00").await.unwrap();
+    assert!(connection.send(text(1)).is_err());
+    assert!(connection.push(text(1), &Batch::new()).is_err());
+    assert_eq!(peer.writes().len(), 1);
+}
+
+/// An answer may be written while a batch waits, and then carries what came before it.
+#[tokio::test]
+async fn an_answer_overtakes_nothing_on_its_own_connection() {
+    let peer = Noting::default();
+    let (connection, _wire) = peer.connect();
+    connection.push(text(1), &Batch::new()).unwrap();
+    connection.send(text(2)).unwrap();
+    tokio::task::yield_now().await;
+    assert_eq!(peer.writes(), [("", vec!["1".to_owned(), "2".to_owned()])]);
+}
