@@ -103,12 +103,6 @@ pub struct Connection {
     end: Notify,
 }
 
-/// What a push found.
-enum Pushed {
-    Armed,
-    Already,
-}
-
 impl Connection {
     /// The handle, and the stream for the WebSocket server. `early` is what was read before; `guard` is dropped with
     /// the stream.
@@ -141,23 +135,17 @@ impl Connection {
         (connection, wire)
     }
 
-    /// Queues a finished frame and writes what waits, at once.
-    pub fn send(self: &Arc<Self>, frame: Bytes) -> Result<(), Closed> {
+    /// Queues a finished frame and writes what waits, at once. Returns how many bytes still do.
+    pub fn send(self: &Arc<Self>, frame: Bytes) -> Result<usize, Closed> {
         let mut out = self.lock();
         out.push(frame)?;
         self.write(&mut out);
-        out.takes()
+        out.takes().map(|()| out.waiting())
     }
 
-    /// Queues a finished frame; the batch writes it soon, together with what comes until then.
-    pub fn push(self: &Arc<Self>, frame: Bytes, batch: &Arc<Batch>) -> Result<(), Closed> {
-        if let Pushed::Armed = self.queue(frame)? {
-            batch.add(Arc::clone(self));
-        }
-        Ok(())
-    }
-
-    fn queue(self: &Arc<Self>, frame: Bytes) -> Result<Pushed, Closed> {
+    /// Queues a finished frame; the batch writes it soon, together with what comes until then. Returns how many bytes
+    /// wait.
+    pub fn push(self: &Arc<Self>, frame: Bytes, batch: &Arc<Batch>) -> Result<usize, Closed> {
         let mut out = self.lock();
         out.push(frame)?;
         if out.waiting() > self.settings.limit {
@@ -165,7 +153,12 @@ impl Connection {
             self.write(&mut out);
             out.takes()?;
         }
-        Ok(if std::mem::replace(&mut out.armed, true) { Pushed::Already } else { Pushed::Armed })
+        let (waiting, armed) = (out.waiting(), std::mem::replace(&mut out.armed, true));
+        drop(out);
+        if !armed {
+            batch.add(Arc::clone(self));
+        }
+        Ok(waiting)
     }
 
     /// Writes what waits.
@@ -378,11 +371,8 @@ impl Connection {
 impl Out {
     fn push(&mut self, frame: Bytes) -> Result<(), Closed> {
         self.takes()?;
-        if self.opening > 0 {
-            self.held.push(frame)
-        } else {
-            self.queue.push(frame)
-        }
+        let queue = if self.opening > 0 { &mut self.held } else { &mut self.queue };
+        queue.push(frame);
         Ok(())
     }
 

@@ -50,11 +50,14 @@ pub(crate) fn split(bytes: &[u8]) -> Vec<String> {
     found
 }
 
+/// To whom, and which payloads.
+pub(crate) type Write = (&'static str, Vec<String>);
+
 /// Notes each write, of itself and its like, in one list; takes everything.
 #[derive(Clone, Default)]
 pub(crate) struct Noting {
     name: &'static str,
-    writes: Arc<Mutex<Vec<(&'static str, Vec<String>)>>>,
+    writes: Arc<Mutex<Vec<Write>>>,
     aborted: Arc<Mutex<bool>>,
 }
 
@@ -76,7 +79,7 @@ impl Noting {
         *self.aborted.lock().unwrap()
     }
 
-    pub(crate) fn writes(&self) -> Vec<(&'static str, Vec<String>)> {
+    pub(crate) fn writes(&self) -> Vec<Write> {
         self.writes.lock().unwrap().clone()
     }
 }
