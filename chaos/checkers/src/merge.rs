@@ -3,10 +3,12 @@
 //! A fault without evidence that it bit, a rule that the run promised to exercise and never did, or telemetry that went
 //! missing makes it unknown, never pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Anomaly, Outcome, Question, Rule, RuleResult, State, Telemetry, Verdict, findings::Findings, verdict::Numbers,
+    Anomaly, Outcome, Question, Rule, RuleResult, State, Telemetry, Verdict,
+    findings::Findings,
+    verdict::{Numbers, SAFETY},
 };
 
 pub(crate) fn merge(question: &Question, found: Vec<(Rule, Findings)>, numbers: Numbers) -> Verdict {
@@ -21,7 +23,8 @@ pub(crate) fn merge(question: &Question, found: Vec<(Rule, Findings)>, numbers: 
         (true, false) => Outcome::Unknown,
         (true, true) => Outcome::Pass,
     };
-    Verdict { outcome, rules, reasons: failures.into_iter().chain(doubts).collect(), numbers }
+    let stands = if outcome == Outcome::Unknown { stands(question, &rules) } else { BTreeSet::new() };
+    Verdict { outcome, rules, stands, reasons: failures.into_iter().chain(doubts).collect(), numbers }
 }
 
 fn result(findings: Findings, promised: bool) -> RuleResult {
@@ -58,9 +61,21 @@ fn doubts(question: &Question, rules: &BTreeMap<Rule, RuleResult>) -> Vec<String
     for fault in question.faults.iter().filter(|fault| fault.evidence.is_none()) {
         doubts.push(format!("nothing shows that fault {} ({} of {}) bit", fault.id, fault.kind, fault.target));
     }
-    let Telemetry { missing, limit, .. } = question.telemetry;
-    if missing > limit {
+    if question.telemetry.is_missing() {
+        let Telemetry { missing, limit, .. } = question.telemetry;
         doubts.push(format!("{missing} spans are missing, more than the limit of {limit}"));
     }
     doubts
+}
+
+/// A claim needs all of its rules, but for those outside the contract; and a run whose faults or telemetry are in doubt
+/// claims nothing.
+fn stands(question: &Question, rules: &BTreeMap<Rule, RuleResult>) -> BTreeSet<Rule> {
+    if question.faults.iter().any(|fault| fault.evidence.is_none()) || question.telemetry.is_missing() {
+        return BTreeSet::new();
+    }
+    let state = |rule: &Rule| rules.get(rule).map(|result| &result.state);
+    let holds = |rule: &Rule| matches!(state(rule), Some(State::Pass | State::NotApplicable));
+    let claims = SAFETY.into_iter().filter(|(_, of)| of.iter().all(holds)).flat_map(|(_, of)| of);
+    claims.filter(|rule| state(rule) == Some(&State::Pass)).copied().collect()
 }

@@ -152,3 +152,9 @@ pub struct Telemetry {
     /// The most that may be missing.
     pub limit: u64,
 }
+
+impl Telemetry {
+    pub(crate) fn is_missing(&self) -> bool {
+        self.missing > self.limit
+    }
+}

@@ -1,6 +1,9 @@
 //! What came out: `verdict.json` of a run.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use chaos_observe::{At, Offset};
 use serde::{Deserialize, Serialize};
@@ -21,6 +24,10 @@ pub enum Outcome {
 pub struct Verdict {
     pub outcome: Outcome,
     pub rules: BTreeMap<Rule, RuleResult>,
+    /// Of an unknown outcome, what may be claimed all the same: rules about lost, doubled and reordered messages that
+    /// passed. Empty when a fault lacks evidence or telemetry is missing: then nothing may be claimed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub stands: BTreeSet<Rule>,
     /// Why the outcome is not pass, one sentence each, the failures first.
     pub reasons: Vec<String>,
     pub numbers: Numbers,
@@ -150,7 +157,22 @@ impl Anomaly {
     }
 }
 
+/// What can happen to an acknowledged message, and the rules that together say it did not.
+pub(crate) const SAFETY: [(&str, &[Rule]); 3] =
+    [("lost", &[Rule::R1, Rule::R12]), ("doubled", &[Rule::R4]), ("reordered", &[Rule::R6, Rule::R7, Rule::R8])];
+
 impl Verdict {
+    /// [`Verdict::stands`] in words: `nothing acknowledged was lost, doubled or reordered (R1, R4 stand)`.
+    pub fn standing(&self) -> Option<String> {
+        let stand = |rules: &[Rule]| rules.iter().any(|rule| self.stands.contains(rule));
+        let verbs: Vec<_> = SAFETY.iter().filter(|(_, rules)| stand(rules)).map(|(verb, _)| *verb).collect();
+        let (last, others) = verbs.split_last()?;
+        let verbs = if others.is_empty() { (*last).to_owned() } else { format!("{} or {last}", others.join(", ")) };
+        let rules: Vec<_> = self.stands.iter().map(Rule::to_string).collect();
+        let stand = if rules.len() == 1 { "stands" } else { "stand" };
+        Some(format!("nothing acknowledged was {verbs} ({} {stand})", rules.join(", ")))
+    }
+
     /// Rules that failed.
     pub fn failed(&self) -> impl Iterator<Item = Rule> {
         self.rules.iter().filter(|(_, result)| result.state == State::Fail).map(|(rule, _)| *rule)

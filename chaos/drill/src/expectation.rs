@@ -84,7 +84,7 @@ impl fmt::Display for Names<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use chaos_checkers::{Numbers, RuleResult, State};
 
@@ -95,7 +95,7 @@ mod tests {
         let result = |state| RuleResult { state, count: 0, examined: 1, examples: Vec::new() };
         let state = |rule: &Rule| if failed.contains(rule) { State::Fail } else { State::Pass };
         let rules: BTreeMap<_, _> = Rule::ALL.iter().map(|rule| (*rule, result(state(rule)))).collect();
-        Verdict { outcome, rules, reasons: Vec::new(), numbers: Numbers::default() }
+        Verdict { outcome, rules, stands: BTreeSet::new(), reasons: Vec::new(), numbers: Numbers::default() }
     }
 
     fn exit(expected: &str, outcome: Outcome, failed: &[Rule]) -> Exit {

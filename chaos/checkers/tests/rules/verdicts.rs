@@ -8,7 +8,10 @@ use chaos_checkers::{
 };
 use chaos_observe::{At, Content, History, Offset, Op, Record};
 
-use crate::{question, world::World};
+use crate::{
+    question,
+    world::{self, Step, World},
+};
 
 fn calm() -> History {
     History::of(World::run(3, &[]))
@@ -102,6 +105,38 @@ fn a_lagging_harness_makes_budgets_alone_unknown() {
     assert!(matches!(&verdict.rules[&Rule::R14].state, State::Unknown(why) if why.contains("101 ms")));
     assert_eq!(verdict.rules[&Rule::R1].state, State::Pass);
     assert_eq!(judged(&Question { own_lag_ms: 100, ..late }).outcome, Outcome::Fail);
+}
+
+#[test]
+fn an_unknown_verdict_says_which_rules_on_safety_stand() {
+    let late = Question { promotions: vec![promotion(Some(2000), 0)], own_lag_ms: 156, ..question() };
+    let say = |user| Step::Say { user, room: 0, outcome: world::Outcome::Acked };
+    let records = World::run(3, &[say(0), say(0), say(1), say(0)]);
+    let verdict = judge(&History::of(records.clone()), &late);
+    let safety = [Rule::R1, Rule::R4, Rule::R6, Rule::R7, Rule::R8, Rule::R12];
+    assert_eq!(verdict.stands, BTreeSet::from(safety));
+    let claim = "nothing acknowledged was lost, doubled or reordered (R1, R4, R6, R7, R8, R12 stand)";
+    assert_eq!(verdict.standing().as_deref(), Some(claim));
+    let plain = Question { contract: Contract::AtMostOnce, ..late.clone() };
+    let claim = "nothing acknowledged was doubled or reordered (R4, R6 stand)";
+    assert_eq!(judge(&History::of(records), &plain).standing().as_deref(), Some(claim));
+    // Nobody sent twice, so nothing is said of order.
+    let claim = "nothing acknowledged was lost or doubled (R1, R4, R12 stand)";
+    assert_eq!(judged(&late).standing().as_deref(), Some(claim));
+    // Whoever doubts the faults or the telemetry doubts it all; and other outcomes speak for themselves.
+    let telemetry = Telemetry { received: 1, missing: 2, excused: 0, limit: 1 };
+    for other in [Question { telemetry, ..late.clone() }, Question { own_lag_ms: 0, ..late }] {
+        assert_eq!(judged(&other).standing(), None, "{:?}", judged(&other).outcome);
+    }
+}
+
+#[test]
+fn a_lagging_harness_says_nothing_of_a_run_without_budgets_unless_they_were_promised() {
+    let late = Question { own_lag_ms: 101, ..question() };
+    let verdict = judged(&late);
+    assert_eq!((verdict.outcome, &verdict.rules[&Rule::R14].state), (Outcome::Pass, &State::NotExercised));
+    let verdict = judged(&Question { exercises: BTreeSet::from([Rule::R14]), ..late });
+    assert_eq!(verdict.outcome, Outcome::Unknown);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) fn junit(plan: &Plan, verdict: &Verdict, seconds: f64) -> String {
             }
             State::Unknown(why) => {
                 errors += 1;
-                element("error", why, "")
+                element("error", why, &verdict.standing().unwrap_or_default())
             }
             State::NotExercised if promised => {
                 errors += 1;

@@ -86,7 +86,11 @@ fn numbers(record: &Record<'_>) -> String {
         thousands(schedule.spans_missing),
         thousands(schedule.spans_excused)
     );
-    let _ = writeln!(text, "  harness     late by {} ms at most (past 100 ms no time is judged)", schedule.own_lag_ms);
+    let _ = writeln!(
+        text,
+        "  harness     late by {} ms at most (past 100 ms no time is judged, safety rules stand)",
+        schedule.own_lag_ms
+    );
     text
 }
 

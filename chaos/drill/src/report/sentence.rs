@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use chaos_checkers::{Contract, Outcome};
+use chaos_checkers::{Contract, Outcome, Rule, RuleResult, State, Verdict};
 
 use super::{Record, table::thousands};
 
@@ -11,7 +11,7 @@ pub(crate) fn sentence(record: &Record<'_>) -> String {
     let what = match verdict.outcome {
         Outcome::Pass => pass(record),
         Outcome::Fail => fail(record),
-        Outcome::Unknown => "nothing may be claimed, see below".to_owned(),
+        Outcome::Unknown => unknown(record.verdict),
     };
     let outcome = verdict.outcome.to_string().to_uppercase();
     let mut text = format!("{}: {outcome}: {what}.\n", plan.drill.name);
@@ -39,6 +39,17 @@ fn pass(record: &Record<'_>) -> String {
     )
 }
 
+/// What stands all the same, and what does not.
+fn unknown(verdict: &Verdict) -> String {
+    let Some(standing) = verdict.standing() else { return "nothing may be claimed, see below".to_owned() };
+    let doubt = |(rule, result): (&Rule, &RuleResult)| match &result.state {
+        State::Unknown(why) => Some(format!("{why} ({rule})")),
+        _ => None,
+    };
+    let doubts: Vec<_> = verdict.rules.iter().filter_map(doubt).collect();
+    format!("{standing}, but {}", doubts.join("; "))
+}
+
 fn fail(record: &Record<'_>) -> String {
     let (verdict, numbers) = (record.verdict, &record.verdict.numbers);
     let failed: Vec<_> = verdict.failed().map(|rule| rule.to_string()).collect();
@@ -51,7 +62,7 @@ fn fail(record: &Record<'_>) -> String {
             thousands(numbers.acked)
         );
     }
-    let from_log = verdict.rules.get(&chaos_checkers::Rule::R12).map_or(0, |result| result.count);
+    let from_log = verdict.rules.get(&Rule::R12).map_or(0, |result| result.count);
     if from_log > 0 {
         let _ = write!(text, "; {} acknowledged messages are no longer in the log", thousands(from_log));
     }

@@ -135,13 +135,17 @@ fn spans() -> SpanStore {
 }
 
 fn report(lost: bool) -> (String, String) {
+    report_of(lost, &schedule())
+}
+
+fn report_of(lost: bool, schedule: &Schedule) -> (String, String) {
     let drill = load("primary-kill", &Overrides::default()).expect("a sound drill");
     let plan = Plan::of(drill, None, "chaos drill primary-kill".to_owned());
-    let (schedule, history, spans) = (schedule(), history(lost), spans());
-    let verdict = judge(&history, &question::of(&plan, &schedule, &history));
+    let (history, spans) = (history(lost), spans());
+    let verdict = judge(&history, &question::of(&plan, schedule, &history));
     assert_eq!(verdict.rules[&Rule::R12].state == State::Fail, lost, "{verdict:#?}");
     let run = Path::new("target/drills/primary-kill/then");
-    let record = Record { run, plan: &plan, schedule: &schedule, history: &history, spans: &spans, verdict: &verdict };
+    let record = Record { run, plan: &plan, schedule, history: &history, spans: &spans, verdict: &verdict };
     (text(&record), junit(&plan, &verdict, 9.0))
 }
 
@@ -172,6 +176,14 @@ fn a_fault_is_told_with_its_evidence_and_its_times() {
     says(&text, &["✔ kill redis-1 (the primary of the busiest room) at 5.00 s, healed at 7.00 s"]);
     says(&text, &["seen: process 42 is gone", "redis-1 → redis-4: detect 0.02 s · promote 0.05 s"]);
     says(&text, &["acks back 0.01 s after it (budget 500ms)", "without any ack"]);
+}
+
+#[test]
+fn a_late_harness_leaves_the_rules_on_safety_standing() {
+    let (text, junit) = report_of(false, &Schedule { own_lag_ms: 156, ..schedule() });
+    let claim = "nothing acknowledged was lost, doubled or reordered (R1, R4, R6, R7, R8, R12 stand)";
+    says(&text, &["primary-kill: UNKNOWN: ", claim, "times cannot be judged: the harness was late by 156 ms (R14)"]);
+    says(&junit, &["<error message=\"times cannot be judged: the harness was late by 156 ms\">", claim]);
 }
 
 #[test]
