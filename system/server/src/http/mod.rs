@@ -1,7 +1,8 @@
-//! Plain HTTP: what an operator asks a node, and the page that says what it is.
+//! Plain HTTP: what an operator asks a node, and the chat page.
 
 mod limit;
 mod origin;
+mod page;
 mod routes;
 
 pub(crate) use limit::HttpLimit;

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderName, Method, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{Html, IntoResponse, Json, Response};
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{any, get};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{HttpLimit, Origins};
+use super::{HttpLimit, Origins, page};
 use crate::edge::unix_ms;
 use crate::socket::gate::Gate;
 use crate::telemetry::Metrics;
@@ -40,7 +40,8 @@ type Shared = State<Arc<Http>>;
 
 pub(crate) fn router(http: Http) -> Router {
     let http = Arc::new(http);
-    let limited = Router::new().route("/", get(page)).fallback(|| async { StatusCode::NOT_FOUND });
+    let limited = Router::new().route("/", get(page::index)).route(page::FILES, get(page::asset));
+    let limited = limited.fallback(|| async { StatusCode::NOT_FOUND });
     let limited = limited.layer(from_fn_with_state(Arc::clone(&http), limit));
     Router::new()
         .route("/socket.io", any(handshake))
@@ -79,13 +80,6 @@ async fn metrics(State(http): Shared) -> Response {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
-}
-
-/// What this is. The chat page comes in its place.
-async fn page() -> impl IntoResponse {
-    let headers: [(HeaderName, &str); 2] =
-        [(CONTENT_SECURITY_POLICY, "default-src 'none'"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, Html(include_str!("page.html")))
 }
 
 async fn limit(

@@ -7,6 +7,7 @@ mod collector;
 mod connecting;
 mod lifecycle;
 mod messages;
+mod page;
 mod server;
 mod traces;
 mod transport;
