@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use system_protocol::{ChatMessage, MessageId, Offset, Room, TraceParent, UserId};
 
 use crate::names;
@@ -16,7 +17,7 @@ pub struct Entry {
     pub content: String,
     pub traceparent: Option<TraceParent>,
     mark: [u8; 8],
-    frame: OnceLock<Arc<[u8]>>,
+    frame: OnceLock<Bytes>,
 }
 
 impl Entry {
@@ -46,8 +47,8 @@ impl Entry {
     }
 
     /// The encoded frame, made once however many members there are.
-    pub fn frame(&self, encode: impl FnOnce(&Entry) -> Vec<u8>) -> &Arc<[u8]> {
-        self.frame.get_or_init(|| encode(self).into())
+    pub fn frame(&self, encode: impl FnOnce(&Entry) -> Bytes) -> &Bytes {
+        self.frame.get_or_init(|| encode(self))
     }
 
     /// Eight bytes that tell this message from another under the same offset.

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::auth::Authenticator;
 use crate::phase::Life;
+use crate::socket::Batches;
 use crate::telemetry::Metrics;
 
 pub(crate) struct Chat<B> {
@@ -16,8 +17,9 @@ pub(crate) struct Chat<B> {
     /// Messages per second and socket.
     pub(crate) rate_limit: u32,
     pub(crate) rooms_per_socket: usize,
-    /// Packets that may wait for one socket.
-    pub(crate) send_queue: usize,
+    /// Bytes that may wait for one socket.
+    pub(crate) send_buffer: usize,
+    pub(crate) batches: Arc<Batches>,
     /// What clients are told when the node drains.
     pub(crate) reconnect_within: Duration,
     pub(crate) life: Life,

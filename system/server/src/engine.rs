@@ -28,6 +28,8 @@ pub(crate) type Clustered = ClusterAdapter<Emitter>;
 
 /// How long a client may hold a transport without a session.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What socketioxide keeps per client to read into, in bytes.
+const READ_BUFFER: usize = 256;
 /// How long one attempt to reach Redis may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before the next one.
@@ -109,13 +111,12 @@ async fn connect(
 struct Transport {
     ping_interval: Duration,
     ping_timeout: Duration,
-    send_queue: usize,
 }
 
 impl Transport {
     fn of(settings: &Settings) -> Self {
-        let Settings { ping_interval, ping_timeout, send_queue, .. } = *settings;
-        Transport { ping_interval, ping_timeout, send_queue }
+        let Settings { ping_interval, ping_timeout, .. } = *settings;
+        Transport { ping_interval, ping_timeout }
     }
 
     fn builder(&self) -> SocketIoBuilder {
@@ -131,7 +132,8 @@ impl Transport {
             .max_payload(limits::PAYLOAD_BYTES as u64)
             .ws_max_message_size(limits::PAYLOAD_BYTES)
             .ws_max_frame_size(limits::PAYLOAD_BYTES)
-            .max_buffer_size(self.send_queue)
+            // A frame is put together in memory of its own; an idle client needs none.
+            .ws_read_buffer_size(READ_BUFFER)
             .connect_timeout(CONNECT_TIMEOUT)
             .with_parser(parser)
     }

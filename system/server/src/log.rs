@@ -9,12 +9,12 @@ use system_delivery::{
     CloseReason, Closed, Config, ConfigError, Credentials, Delivery, Entry, Log, Memory, Probe, RedisAddress, Session,
     ShardState, ShardStatus, Submission,
 };
-use system_protocol::{Joined, Left, MessageId, Offset, Refusal, Room, TraceParent, UserId};
+use system_protocol::{Joined, Left, MessageId, Offset, Refusal, Room, TraceParent, UserId, event, limits};
 
 use crate::backend::{Backend, Message, Outcome, Shard, Status};
 use crate::config::{Fence, RedisSettings, Settings};
 use crate::edge::{TcpEdge, unix_ms};
-use crate::socket::Outbox;
+use crate::socket::{Outbox, event_frame};
 
 /// Either of the two.
 pub(crate) struct Logged<D>(D);
@@ -47,11 +47,13 @@ pub(crate) fn durable(
     Log::start(TcpEdge::new(redis.tls), config, probe).map(Logged)
 }
 
-/// Replay pauses between pages only, when half of the queue is in use: a page must fit the other half with room to
+/// Replay pauses between pages only, when half of the buffer is in use: a page must fit the other half with room to
 /// spare for what is live.
 fn page(settings: &Settings) -> usize {
     const LARGEST: usize = 500;
-    LARGEST.min(settings.send_queue / 4)
+    /// No message is longer: every code unit of a content may be an escape of six bytes.
+    const MESSAGE: usize = 6 * limits::CONTENT_UNITS + 1024;
+    (settings.send_buffer / 4 / MESSAGE).clamp(1, LARGEST)
 }
 
 impl<D: Delivery> Backend for Logged<D> {
@@ -124,7 +126,8 @@ impl<A: Adapter> system_delivery::Outbox for Outbox<A> {
     }
 
     fn message(&self, entry: &Arc<Entry>, replay: bool) -> Result<(), Closed> {
-        self.chat_message(&Outgoing::of(entry), entry.offset.ms(), replay).map_err(|_| Closed)
+        let frame = entry.frame(|entry| event_frame(event::CHAT_MESSAGE, &Outgoing::of(entry)));
+        self.chat_message(&entry.room, frame.clone(), entry.offset.ms(), replay).map_err(|_| Closed)
     }
 
     fn close(&self, why: CloseReason) {
@@ -137,7 +140,7 @@ impl<A: Adapter> system_delivery::Outbox for Outbox<A> {
     }
 }
 
-/// `ChatMessage` by reference: an entry is written to every member, and copied for none.
+/// `ChatMessage` by reference.
 #[derive(Serialize)]
 struct Outgoing<'a> {
     id: &'a MessageId,

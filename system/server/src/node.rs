@@ -24,6 +24,7 @@ use crate::http::{Http, HttpLimit, Readiness, router};
 use crate::log;
 use crate::phase::{Life, Phase};
 use crate::pubsub;
+use crate::socket::Batches;
 use crate::socket::gate::Gate;
 use crate::telemetry::{Metrics, Observed, Telemetry, measure_lag};
 
@@ -124,7 +125,8 @@ impl Frame {
             auth,
             rate_limit: self.settings.rate_limit,
             rooms_per_socket: self.settings.rooms_per_socket,
-            send_queue: self.settings.send_queue,
+            send_buffer: self.settings.send_buffer,
+            batches: Arc::new(Batches::new()),
             reconnect_within: self.settings.drain_within / 2,
             life: self.life.clone(),
             metrics: Arc::clone(&self.metrics),
@@ -141,6 +143,7 @@ impl Frame {
             accept: engine.accept,
             origins: self.settings.origins.clone(),
             patience: self.settings.ping_timeout,
+            send_buffer: self.settings.send_buffer,
             life: self.life.clone(),
             metrics: Arc::clone(&self.metrics),
         });

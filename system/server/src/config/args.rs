@@ -80,9 +80,9 @@ pub struct Args {
     #[arg(long, env = "CHAT_HISTORY_WINDOW", value_name = "TIME", default_value = "10m")]
     pub history_window: String,
 
-    /// Packets that may wait for one socket; one more closes it, and its client resumes
-    #[arg(long, env = "CHAT_SEND_QUEUE", value_name = "NUMBER", default_value = "4096")]
-    pub send_queue: String,
+    /// Bytes that may wait for one socket; more close it, and its client resumes
+    #[arg(long, env = "CHAT_SEND_BUFFER", value_name = "BYTES", default_value = "8388608")]
+    pub send_buffer: String,
 
     /// How long a SIGTERM may take
     #[arg(long, env = "CHAT_DRAIN_WITHIN", value_name = "TIME", default_value = "10s")]

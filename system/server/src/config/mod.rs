@@ -43,8 +43,8 @@ pub struct Settings {
     pub ping_interval: Duration,
     pub ping_timeout: Duration,
     pub history_window: Duration,
-    /// Packets that may wait for one socket.
-    pub send_queue: usize,
+    /// Bytes that may wait for one socket.
+    pub send_buffer: usize,
     pub drain_within: Duration,
     pub log: String,
     pub traces: Option<Traces>,
@@ -161,7 +161,7 @@ impl Reader {
             ping_interval: self.duration("ping_interval", &args.ping_interval, 100 * MILLISECOND..=DAY)?,
             ping_timeout: self.duration("ping_timeout", &args.ping_timeout, 100 * MILLISECOND..=DAY)?,
             history_window: self.duration("history_window", &args.history_window, 1000 * MILLISECOND..=30 * DAY)?,
-            send_queue: self.number("send_queue", &args.send_queue, 16..=1_000_000)?,
+            send_buffer: self.number("send_buffer", &args.send_buffer, 65_536..=1_073_741_824)?,
             drain_within: self.duration("drain_within", &args.drain_within, 100 * MILLISECOND..=DAY)?,
             log: self.read("log", &args.log, log_directives)?,
             traces: self.traces(args)?,

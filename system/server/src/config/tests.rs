@@ -55,7 +55,7 @@ fn a_value_that_cannot_be_read_names_its_flag() {
         ("--ping-interval", &["0s", "25", "25 s", "forever"]),
         ("--ping-timeout", &["1ms", "x"]),
         ("--history-window", &["0s", "x"]),
-        ("--send-queue", &["0", "x"]),
+        ("--send-buffer", &["0", "65535", "x"]),
         ("--drain-within", &["0s", "x"]),
         ("--node-id", &["", "a b", "\u{e4}"]),
         ("--auth", &["", "basic"]),

@@ -3,21 +3,21 @@
 //! Everything that must be there before the client's first message (handlers, queue) is made in the middleware, which
 //! runs before socketioxide answers CONNECT; the session's task starts right after. Nothing is awaited in between.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::Value as Json;
 use socketioxide::adapter::Adapter;
 use socketioxide::extract::TryData;
-use socketioxide::handler::{ConnectHandler, FromConnectParts, Value};
-use socketioxide::socket::Socket;
+use socketioxide::handler::{ConnectHandler, DisconnectHandler, FromConnectParts, Value};
+use socketioxide::socket::{DisconnectReason, Socket};
 use system_protocol::{Auth, Code, Offset, Refusal, Room, event};
+use system_wire::Connection;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Notify, mpsc};
 
 use super::connect_error::Refused;
 use super::intake::{self, Intake, Read, Request};
-use super::link::Link;
-use super::outbox::Outbox;
+use super::outbox::{Ending, Outbox};
 use super::session::Session;
 use crate::auth::Identity;
 use crate::backend::Backend;
@@ -43,23 +43,18 @@ pub(crate) fn handler<A: Adapter, B: Backend<Adapter = A>>(
 
 /// Who was let in, on the way from the middleware to the handler. It does not hold the socket, in whose extensions it
 /// waits: a client that goes in between leaves nothing behind.
-struct Admitted<A: Adapter> {
+struct Admitted {
     identity: Identity,
     room: Room,
     offset: Option<Offset>,
-    link: Arc<Link>,
-    requests: UnboundedReceiver<Request<A>>,
-    gone: Arc<Notify>,
+    connection: Arc<Connection>,
+    requests: UnboundedReceiver<Request>,
+    ending: Arc<Ending>,
 }
 
 /// Extensions are cloned when they are read; this one is taken once.
-struct Waiting<A: Adapter>(Arc<Mutex<Option<Admitted<A>>>>);
-
-impl<A: Adapter> Clone for Waiting<A> {
-    fn clone(&self) -> Self {
-        Waiting(Arc::clone(&self.0))
-    }
-}
+#[derive(Clone)]
+struct Waiting(Arc<Mutex<Option<Admitted>>>);
 
 fn admit<B: Backend>(
     chat: &Arc<Chat<B>>,
@@ -73,29 +68,41 @@ fn admit<B: Backend>(
     let identity = chat.auth.identify(&token)?;
     identity.may_join(&room)?;
     // Every transport was made by our gate, and has one.
-    let link = socket.req_parts().extensions.get::<Arc<Link>>();
-    let link = Arc::clone(link.ok_or_else(|| Refusal::new(Code::Unavailable, "No connection"))?);
+    let connection = socket.req_parts().extensions.get::<Weak<Connection>>().and_then(Weak::upgrade);
+    let connection = connection.ok_or_else(|| Refusal::new(Code::Unavailable, "No connection"))?;
     let (queue, requests) = mpsc::unbounded_channel();
     for (event, read) in EVENTS {
-        socket.on(event, Intake::new(read, queue.clone(), Arc::clone(&link)));
+        socket.on(event, Intake::new(read, queue.clone(), Arc::clone(&connection)));
     }
-    let gone = Arc::new(Notify::new());
-    // Only for a client that leaves the namespace and keeps the transport; everything else ends with the link.
-    socket.on_disconnect({
-        let gone = Arc::clone(&gone);
-        async move || gone.notify_one()
-    });
-    let admitted = Admitted { identity, room, offset, link, requests, gone };
+    let ending = Arc::<Ending>::default();
+    // Only for a client that leaves the namespace and keeps the transport; everything else ends with the connection.
+    socket.on_disconnect(Gone(Arc::clone(&ending)));
+    // Nothing of this session overtakes the answer to its CONNECT, which is queued next.
+    connection.hold();
+    let admitted = Admitted { identity, room, offset, connection, requests, ending };
     socket.extensions.insert(Waiting(Arc::new(Mutex::new(Some(admitted)))));
     Ok(())
 }
 
 async fn start<A: Adapter, B: Backend<Adapter = A>>(chat: Arc<Chat<B>>, socket: Arc<Socket<A>>) {
-    let waiting = socket.extensions.remove::<Waiting<A>>();
+    let waiting = socket.extensions.remove::<Waiting>();
     let admitted = waiting.and_then(|Waiting(admitted)| admitted.lock().expect("it is only taken").take());
-    let Some(Admitted { identity, room, offset, link, requests, gone }) = admitted else { return };
-    let outbox = Arc::new(Outbox::new(socket, link, Arc::clone(&chat.metrics), chat.send_queue));
-    Session::new(chat, identity, outbox, requests, gone).run(room, offset).await;
+    let Some(Admitted { identity, room, offset, connection, requests, ending }) = admitted else { return };
+    let outbox = Arc::new(Outbox::new(socket, connection, Arc::clone(&ending), &chat));
+    Session::new(chat, identity, outbox, requests, ending).run(room, offset).await;
+}
+
+/// Runs in the reader, before the next packet is read: nothing of this session reaches a later one.
+struct Gone(Arc<Ending>);
+
+/// Tells this handler from socketioxide's own.
+struct Synchronous;
+
+impl<A: Adapter> DisconnectHandler<A, Synchronous> for Gone {
+    fn call_with_defer(&self, socket: Arc<Socket<A>>, _: DisconnectReason, defer: fn(Arc<Socket<A>>)) {
+        self.0.end();
+        defer(socket);
+    }
 }
 
 /// The socket itself: socketioxide's own extractor hides its `Arc`.

@@ -12,18 +12,17 @@ use axum::http::header::{
     CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use serde_json::json;
+use system_wire::{Connection, Settings, Wire, upgrade};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::link::Link;
-use super::wire::Wire;
+use super::connect_error;
 use crate::http::Origins;
 use crate::phase::{Life, Phase};
 use crate::telemetry::{Metrics, add};
 
-pub(crate) type Stream = Wire<TokioIo<Upgraded>>;
+/// What socketioxide reads and writes; counted as a connection as long as it has it.
+pub(crate) type Stream = Wire<Counted>;
 /// Hands a stream to socketioxide. False when it does not want it.
 pub(crate) type Accept = Box<dyn Fn(Stream, Request<()>) -> bool + Send + Sync>;
 
@@ -34,6 +33,8 @@ pub(crate) struct Gate {
     pub(crate) origins: Origins,
     /// How long a peer may take no bytes.
     pub(crate) patience: Duration,
+    /// Bytes that may wait for it.
+    pub(crate) send_buffer: usize,
     pub(crate) life: Life,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -93,21 +94,47 @@ impl Gate {
     }
 
     async fn switch(&self, request: Request<Body>) {
-        let Ok(stream) = hyper::upgrade::on(request).await else { return };
-        let link = Arc::new(Link::new());
-        add(&self.metrics.connections_total);
-        self.metrics.connections.fetch_add(1, Ordering::Relaxed);
-        let wire = Wire::new(TokioIo::new(stream), Arc::clone(&link), self.patience);
-        if (self.accept)(wire, engine_request(&link)) {
-            link.closed().await;
-        }
-        self.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+        let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
+        let Ok((stream, early)) = upgrade::tcp(upgraded) else {
+            return tracing::error!("a connection that is not TCP was upgraded");
+        };
+        let settings = Settings {
+            limit: self.send_buffer,
+            patience: self.patience,
+            requests: REQUESTS,
+            inspect: connect_error::inspect,
+        };
+        let counted = Counted::new(&self.metrics);
+        let (connection, wire) = Connection::new(Arc::new(stream), early, settings, counted);
+        (self.accept)(wire, engine_request(&connection));
     }
 }
 
-/// What socketioxide sees of the request, and keeps as long as the socket: the protocol and the link, no headers.
-fn engine_request(link: &Arc<Link>) -> Request<()> {
-    let request = Request::get("/socket.io/?EIO=4&transport=websocket").extension(Arc::clone(link));
+/// So many requests may wait for a session before its stream is read no further: the client's own kernel then holds
+/// back the rest.
+const REQUESTS: usize = 512;
+
+/// One connection of the metrics.
+pub(crate) struct Counted(Arc<Metrics>);
+
+impl Counted {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        add(&metrics.connections_total);
+        metrics.connections.fetch_add(1, Ordering::Relaxed);
+        Counted(Arc::clone(metrics))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What socketioxide sees of the request, and keeps as long as the socket: the protocol and a way to the connection,
+/// no headers.
+fn engine_request(connection: &Arc<Connection>) -> Request<()> {
+    let request = Request::get("/socket.io/?EIO=4&transport=websocket").extension(Arc::downgrade(connection));
     request.body(()).expect("the URI is constant")
 }
 

@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use socketioxide::adapter::Adapter;
-use socketioxide::extract::AckSender;
-use socketioxide::handler::{FromMessageParts, MessageHandler, Value};
+use socketioxide::handler::{MessageHandler, Value};
 use socketioxide::socket::Socket;
 use system_protocol::{Join, Leave, Refusal, Submit};
+use system_wire::Connection;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::link::Link;
+/// Where a request's answer goes; nowhere when the client asked for none.
+pub(super) type Ack = Option<i64>;
 
 /// What a client asks for.
 pub(super) enum Asked {
@@ -29,9 +30,9 @@ pub(super) enum Asked {
     },
 }
 
-pub(super) struct Request<A: Adapter> {
+pub(super) struct Request {
     pub(super) asked: Asked,
-    pub(super) ack: AckSender<A>,
+    pub(super) ack: Ack,
     pub(super) arrived: Instant,
 }
 
@@ -51,29 +52,28 @@ pub(super) fn leave(payload: &Json) -> Asked {
 }
 
 /// The handler of one event.
-pub(super) struct Intake<A: Adapter> {
+pub(super) struct Intake {
     read: Read,
-    /// Bounded by the link: it stops the reader.
-    queue: mpsc::UnboundedSender<Request<A>>,
-    link: Arc<Link>,
+    /// Bounded by the connection: it stops the reader.
+    queue: mpsc::UnboundedSender<Request>,
+    connection: Arc<Connection>,
 }
 
 /// Tells this handler from socketioxide's own, which are told apart by their arguments.
 pub(super) struct Synchronous;
 
-impl<A: Adapter> Intake<A> {
-    pub(super) fn new(read: Read, queue: mpsc::UnboundedSender<Request<A>>, link: Arc<Link>) -> Self {
-        Intake { read, queue, link }
+impl Intake {
+    pub(super) fn new(read: Read, queue: mpsc::UnboundedSender<Request>, connection: Arc<Connection>) -> Self {
+        Intake { read, queue, connection }
     }
 }
 
-impl<A: Adapter> MessageHandler<A, Synchronous> for Intake<A> {
-    fn call(&self, socket: Arc<Socket<A>>, mut value: Value, ack_id: Option<i64>) {
-        let Ok(ack) = AckSender::from_message_parts(&socket, &mut value, &ack_id);
+impl<A: Adapter> MessageHandler<A, Synchronous> for Intake {
+    fn call(&self, _: Arc<Socket<A>>, value: Value, ack: Ack) {
         let request = Request { asked: (self.read)(&payload(&value)), ack, arrived: Instant::now() };
-        self.link.requested();
+        self.connection.requested();
         if self.queue.send(request).is_err() {
-            self.link.handled();
+            self.connection.handled();
         }
     }
 }

@@ -1,21 +1,25 @@
 //! What goes to one client, in order, without waiting.
 //!
-//! socketioxide drops a packet that does not fit its channel and takes the next one: a loss without a trace. Here the
-//! first packet that cannot be queued ends the session, with nothing after it; the client comes back with its offset
-//! and gets the rest from the log.
+//! Everything but socketioxide's own packets (CONNECT's answer, pings) is a ready frame on the client's connection:
+//! answers leave at once, messages with their room's batch, and all in the order in which they were put here. A client
+//! that takes too little loses its connection, with nothing after what was lost; it comes back with its offset and gets
+//! the rest from the log.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 use socketioxide::adapter::Adapter;
-use socketioxide::extract::AckSender;
 use socketioxide::socket::Socket;
-use socketioxide::{SendError, SocketError};
 use system_protocol::{Joined, Refusal, Room, event};
+use system_wire::{Batch, Connection, Cut, frame};
+use tokio::sync::Notify;
 
-use super::link::Link;
+use super::intake::Ack;
+use crate::backend::Backend;
+use crate::chat::Chat;
 use crate::edge::unix_ms;
 use crate::telemetry::{Metrics, add};
 
@@ -23,41 +27,72 @@ use crate::telemetry::{Metrics, add};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
 
+/// The end of a session, which may come before that of its connection.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    /// Held while a frame is queued, so that none slips in behind the end.
+    over: Mutex<bool>,
+    told: Notify,
+}
+
+impl Ending {
+    pub(super) fn end(&self) {
+        *self.over.lock().expect("no panic while it is held") = true;
+        self.told.notify_one();
+    }
+
+    /// For the one who waits for it.
+    pub(super) async fn gone(&self) {
+        self.told.notified().await;
+    }
+}
+
 pub(crate) struct Outbox<A: Adapter> {
     socket: Arc<Socket<A>>,
-    link: Arc<Link>,
+    connection: Arc<Connection>,
+    ending: Arc<Ending>,
     metrics: Arc<Metrics>,
-    /// Packets that may wait before replay pauses: half of what the socket's channel holds, the rest is for live.
+    batches: Arc<Batches>,
+    /// Bytes that may wait before replay pauses: half of what may wait at all, the rest is for live.
     pause: usize,
-    /// Held while a packet is queued, so that none slips in behind one that was lost.
-    closed: Mutex<bool>,
-    answers: Mutex<BTreeMap<Room, Answer<A>>>,
+    answers: Mutex<BTreeMap<Room, Answer>>,
 }
 
 /// How a join is answered.
-pub(super) enum Answer<A: Adapter> {
+pub(super) enum Answer {
     /// CONNECT has no ack: a `joined` event.
     Event,
-    Ack(AckSender<A>),
+    Ack(Ack),
+}
+
+impl Answer {
+    pub(super) fn ack(self) -> Ack {
+        match self {
+            Answer::Ack(to) => to,
+            Answer::Event => None,
+        }
+    }
 }
 
 impl<A: Adapter> Outbox<A> {
-    pub(super) fn new(socket: Arc<Socket<A>>, link: Arc<Link>, metrics: Arc<Metrics>, send_queue: usize) -> Self {
-        let (closed, answers) = (Mutex::new(false), Mutex::default());
-        Outbox { socket, link, metrics, pause: send_queue / 2, closed, answers }
+    pub(super) fn new<B: Backend>(
+        socket: Arc<Socket<A>>,
+        connection: Arc<Connection>,
+        ending: Arc<Ending>,
+        chat: &Chat<B>,
+    ) -> Self {
+        let (metrics, batches) = (Arc::clone(&chat.metrics), Arc::clone(&chat.batches));
+        Outbox { socket, connection, ending, metrics, batches, pause: chat.send_buffer / 2, answers: Mutex::default() }
     }
 
     /// How the next `joined` of that room goes out.
-    pub(super) fn expect(&self, room: Room, answer: Answer<A>) {
+    pub(super) fn expect(&self, room: Room, answer: Answer) {
         self.answers.lock().expect("no panic while it is held").insert(room, answer);
     }
 
     /// The ack of a join that will not be answered by `joined`.
-    pub(super) fn unexpect(&self, room: &Room) -> Option<AckSender<A>> {
-        match self.take_answer(room)? {
-            Answer::Ack(to) => Some(to),
-            Answer::Event => None,
-        }
+    pub(super) fn unexpect(&self, room: &Room) -> Ack {
+        self.take_answer(room)?.ack()
     }
 
     /// The answer to a join; it comes before any message of the room.
@@ -69,87 +104,97 @@ impl<A: Adapter> Outbox<A> {
         }
     }
 
-    /// `stored`: Unix milliseconds.
-    pub(crate) fn chat_message<T: Serialize>(&self, message: &T, stored: u64, replay: bool) -> Result<(), Closed> {
-        self.emit(event::CHAT_MESSAGE, message)?;
+    /// A finished frame, the same for everybody in the room. `stored`: Unix milliseconds.
+    pub(crate) fn chat_message(&self, room: &Room, frame: Bytes, stored: u64, replay: bool) -> Result<(), Closed> {
+        self.unless_over(|| self.connection.push(frame, self.batches.of(room)))?;
         self.metrics.delivered((!replay).then(|| since(stored)));
         Ok(())
     }
 
     /// Returns when the client has taken enough for another page of replay.
     pub(crate) async fn writable(&self) {
-        self.link.below(self.pause).await;
+        self.connection.below(self.pause).await;
     }
 
     pub(super) fn emit<T: Serialize>(&self, event: &'static str, payload: &T) -> Result<(), Closed> {
-        self.queue(|| self.socket.emit(event, payload))
+        self.send(&event_frame(event, payload))
     }
 
     /// Nothing happens when no ack was asked for.
-    pub(super) fn ack<T: Serialize>(&self, to: AckSender<A>, payload: &T) -> Result<(), Closed> {
-        self.queue(|| to.send(payload))
+    pub(super) fn ack<T: Serialize>(&self, to: Ack, payload: &T) -> Result<(), Closed> {
+        to.map_or(Ok(()), |id| self.send(&written(&format!("43{id}["), payload)))
     }
 
     /// A refusal is the ack's `error`, and always an event too.
-    pub(super) fn refuse(&self, to: Option<AckSender<A>>, refusal: &Refusal) -> Result<(), Closed> {
+    pub(super) fn refuse(&self, to: Ack, refusal: &Refusal) -> Result<(), Closed> {
         self.metrics.refused(refusal.code);
-        if let Some(to) = to {
-            self.ack(to, &refusal.answer())?;
-        }
+        self.ack(to, &refusal.answer())?;
         self.emit(event::ERROR, &refusal.event())
     }
 
     /// Ends the session without another word.
     pub(crate) fn close(&self) {
-        *self.closed.lock().expect("no panic while it is held") = true;
-        self.link.cut();
+        self.connection.cut();
+    }
+
+    /// The session is over; was it because its client took too little?
+    pub(super) fn ended(&self) {
+        if let Some(Cut::TooMuch | Cut::Stalled) = self.connection.why_cut() {
+            add(&self.metrics.slow_consumers);
+            tracing::warn!(socket = %self.socket.id, "a slow consumer was closed; it resumes from its offset");
+        }
     }
 
     pub(crate) fn socket(&self) -> &Arc<Socket<A>> {
         &self.socket
     }
 
-    pub(super) fn link(&self) -> &Arc<Link> {
-        &self.link
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
     }
 
-    fn take_answer(&self, room: &Room) -> Option<Answer<A>> {
+    fn take_answer(&self, room: &Room) -> Option<Answer> {
         self.answers.lock().expect("no panic while it is held").remove(room)
     }
 
-    fn queue(&self, send: impl FnOnce() -> Result<(), SendError>) -> Result<(), Closed> {
-        let mut closed = self.closed.lock().expect("no panic while it is held");
-        if *closed {
-            return Err(Closed);
-        }
-        match send() {
-            Ok(()) => {
-                self.link.queued();
-                self.metrics.waiting(self.link.waiting());
-                Ok(())
-            }
-            Err(error) => {
-                *closed = true;
-                self.failed(&error);
-                Err(Closed)
-            }
-        }
+    fn send(&self, frame: &Bytes) -> Result<(), Closed> {
+        self.unless_over(|| self.connection.send(frame.clone()))
     }
 
-    fn failed(&self, error: &SendError) {
-        match error {
-            // The client left, and may have kept the transport for another session.
-            SendError::Socket(SocketError::Closed) => {}
-            SendError::Socket(SocketError::InternalChannelFull) => {
-                self.link.cut();
-                add(&self.metrics.slow_consumers);
-                tracing::warn!(socket = %self.socket.id, "a slow consumer was closed; it resumes from its offset");
-            }
-            SendError::Serialize(error) => {
-                self.link.cut();
-                tracing::error!(%error, "a packet cannot be written");
-            }
+    fn unless_over(&self, queue: impl FnOnce() -> Result<usize, system_wire::Closed>) -> Result<(), Closed> {
+        let over = self.ending.over.lock().expect("no panic while it is held");
+        if *over {
+            return Err(Closed);
         }
+        self.metrics.waiting(queue().map_err(|system_wire::Closed| Closed)?);
+        Ok(())
+    }
+}
+
+/// An event as Socket.IO writes it, finished.
+pub(crate) fn event_frame<T: Serialize>(event: &'static str, payload: &T) -> Bytes {
+    written(&format!("42[\"{event}\","), payload)
+}
+
+fn written<T: Serialize>(head: &str, payload: &T) -> Bytes {
+    let mut packet = head.as_bytes().to_vec();
+    serde_json::to_writer(&mut packet, payload).expect("what we say is JSON");
+    packet.push(b']');
+    frame::text(std::str::from_utf8(&packet).expect("JSON is UTF-8"))
+}
+
+/// Rooms fan out in as many tasks at once as there are processors; one room always in the same.
+pub(crate) struct Batches(Vec<Arc<Batch>>);
+
+impl Batches {
+    pub(crate) fn new() -> Self {
+        let parallel = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Batches((0..parallel).map(|_| Batch::new()).collect())
+    }
+
+    fn of(&self, room: &Room) -> &Arc<Batch> {
+        let sum = room.as_str().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        &self.0[sum % self.0.len()]
     }
 }
 

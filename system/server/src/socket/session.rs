@@ -9,15 +9,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use socketioxide::extract::AckSender;
 use system_protocol::{
     Code, Draining, Join, Joined, Leave, MessageId, Offset, Refusal, Room, Submit, TraceParent, event,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::intake::{Asked, Request};
-use super::outbox::{Answer, Outbox};
+use super::intake::{Ack, Asked, Request};
+use super::outbox::{Answer, Ending, Outbox};
 use crate::auth::Identity;
 use crate::backend::{Backend, Message, Outcome};
 use crate::chat::{Chat, Pending};
@@ -32,34 +31,34 @@ pub(super) struct Session<B: Backend> {
     chat: Arc<Chat<B>>,
     identity: Identity,
     outbox: Arc<Outbox<B::Adapter>>,
-    requests: mpsc::UnboundedReceiver<Request<B::Adapter>>,
-    gone: Arc<Notify>,
+    requests: mpsc::UnboundedReceiver<Request>,
+    ending: Arc<Ending>,
     /// Its end leaves every room.
     membership: B::Session,
-    rooms: BTreeMap<Room, Place<B>>,
+    rooms: BTreeMap<Room, Place>,
     parked: usize,
     limit: RateLimit,
-    doing: FuturesUnordered<Doing<B>>,
+    doing: FuturesUnordered<Doing>,
 }
 
-type Doing<B> = Pin<Box<dyn Future<Output = Done<B>> + Send>>;
+type Doing = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// How a session stands to a room.
-enum Place<B: Backend> {
+enum Place {
     /// And what waits for it.
-    Joining(VecDeque<Request<B::Adapter>>),
+    Joining(VecDeque<Request>),
     In,
 }
 
 /// What came of something that took its time.
-enum Done<B: Backend> {
+enum Done {
     Joined { room: Room, resumed: bool, result: Result<Joined, Refusal> },
-    Sent(Sending<B>, Outcome),
+    Sent(Sending, Outcome),
 }
 
 /// A message that was accepted and not answered.
-struct Sending<B: Backend> {
-    ack: AckSender<B::Adapter>,
+struct Sending {
+    ack: Ack,
     arrived: Instant,
     id: MessageId,
     room: Room,
@@ -72,26 +71,26 @@ impl<B: Backend> Session<B> {
         chat: Arc<Chat<B>>,
         identity: Identity,
         outbox: Arc<Outbox<B::Adapter>>,
-        requests: mpsc::UnboundedReceiver<Request<B::Adapter>>,
-        gone: Arc<Notify>,
+        requests: mpsc::UnboundedReceiver<Request>,
+        ending: Arc<Ending>,
     ) -> Self {
         let limit = RateLimit::new(chat.rate_limit);
         let membership = chat.backend.session(Arc::clone(&outbox));
         let (rooms, doing) = (BTreeMap::new(), FuturesUnordered::new());
-        Session { chat, identity, outbox, requests, gone, membership, rooms, parked: 0, limit, doing }
+        Session { chat, identity, outbox, requests, ending, membership, rooms, parked: 0, limit, doing }
     }
 
     /// Enters the room of CONNECT, and runs until the client is gone, by whatever way.
     pub(super) async fn run(mut self, room: Room, offset: Option<Offset>) {
         self.chat.metrics.session(None, Some(0));
         let mut life = self.chat.life.follow();
-        let link = Arc::clone(self.outbox.link());
-        let gone = Arc::clone(&self.gone);
+        let connection = Arc::clone(self.outbox.connection());
+        let ending = Arc::clone(&self.ending);
         let ended = async {
             tokio::select! {
                 biased;
-                () = link.closed() => {}
-                () = gone.notified() => {}
+                () = connection.ended() => {}
+                () = ending.gone() => {}
             }
         };
         tokio::pin!(ended);
@@ -103,7 +102,7 @@ impl<B: Backend> Session<B> {
                 phase = life.next() => self.phase(phase),
                 Some(done) = self.doing.next(), if !self.doing.is_empty() => self.done(done),
                 Some(request) = self.requests.recv() => {
-                    link.handled();
+                    connection.handled();
                     self.request(request);
                 }
             }
@@ -119,7 +118,7 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    fn request(&mut self, request: Request<B::Adapter>) {
+    fn request(&mut self, request: Request) {
         let Request { asked, ack, arrived } = request;
         if self.chat.life.phase() != Phase::Running {
             return self.refuse(ack, &Refusal::new(Code::Draining, "This node is going away"));
@@ -135,7 +134,7 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    fn submit(&mut self, submit: Submit, ack: AckSender<B::Adapter>, arrived: Instant) {
+    fn submit(&mut self, submit: Submit, ack: Ack, arrived: Instant) {
         let room = submit.room.clone().unwrap_or_default();
         let key = submit.id.clone().map(|id| (room.clone(), id));
         if let Err(refusal) = self.charge(key) {
@@ -148,7 +147,7 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    fn send(&mut self, room: Room, submit: Submit, ack: AckSender<B::Adapter>, arrived: Instant) {
+    fn send(&mut self, room: Room, submit: Submit, ack: Ack, arrived: Instant) {
         let id = submit.id.unwrap_or_else(new_id);
         let span = tracing::info_span!(target: TARGET, "chat.accept", message.id = %id, room = %room);
         trace::continue_from(&span, submit.traceparent);
@@ -166,15 +165,15 @@ impl<B: Backend> Session<B> {
         self.doing.push(Box::pin(async move { Done::Sent(sending, outcome.await) }));
     }
 
-    fn join(&mut self, join: Join, answer: Answer<B::Adapter>) {
+    fn join(&mut self, join: Join, answer: Answer) {
         let Join { room, offset } = join;
         if let Some(Place::Joining(_)) = self.rooms.get(&room) {
-            return self.join_again(&room, offset, answer);
+            return self.join_again(&room, offset, &answer);
         }
         if !self.rooms.contains_key(&room)
             && let Err(refusal) = self.may_enter(&room)
         {
-            return self.refuse_join(answer, &refusal);
+            return self.refuse(answer.ack(), &refusal);
         }
         // A room that was joined before is asked too: it answers its position, and keeps its turn among requests.
         self.change_rooms(|rooms| rooms.insert(room.clone(), Place::Joining(VecDeque::new())));
@@ -184,19 +183,11 @@ impl<B: Backend> Session<B> {
     }
 
     /// Two joins of one room at once: the second is answered when the first is through.
-    fn join_again(&mut self, room: &Room, offset: Option<Offset>, answer: Answer<B::Adapter>) {
-        if let Answer::Ack(ack) = answer {
+    fn join_again(&mut self, room: &Room, offset: Option<Offset>, answer: &Answer) {
+        if let Answer::Ack(ack) = *answer {
             let asked = Asked::Join(Join { room: room.clone(), offset });
             self.park(room, Request { asked, ack, arrived: Instant::now() });
         }
-    }
-
-    fn refuse_join(&self, answer: Answer<B::Adapter>, refusal: &Refusal) {
-        let ack = match answer {
-            Answer::Ack(ack) => Some(ack),
-            Answer::Event => None,
-        };
-        let _ = self.outbox.refuse(ack, refusal);
     }
 
     fn may_enter(&self, room: &Room) -> Result<(), Refusal> {
@@ -208,7 +199,7 @@ impl<B: Backend> Session<B> {
         Err(Refusal::new(Code::TooManyRooms, format!("Too many rooms: {limit} per connection")))
     }
 
-    fn leave(&mut self, leave: Leave, ack: AckSender<B::Adapter>, arrived: Instant) {
+    fn leave(&mut self, leave: Leave, ack: Ack, arrived: Instant) {
         if let Some(Place::Joining(_)) = self.rooms.get(&leave.room) {
             return self.park(&leave.room.clone(), Request { asked: Asked::Leave(leave), ack, arrived });
         }
@@ -221,7 +212,7 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    fn park(&mut self, room: &Room, request: Request<B::Adapter>) {
+    fn park(&mut self, room: &Room, request: Request) {
         if self.parked >= PARKED {
             return self.outbox.close();
         }
@@ -231,9 +222,9 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    fn done(&mut self, done: Done<B>) {
+    fn done(&mut self, done: Done) {
         match done {
-            Done::Sent(sending, outcome) => self.answer(sending, outcome),
+            Done::Sent(sending, outcome) => self.answer(&sending, outcome),
             Done::Joined { room, resumed, result } => self.joined(&room, resumed, result),
         }
     }
@@ -263,7 +254,7 @@ impl<B: Backend> Session<B> {
     }
 
     /// What waited was charged when it came.
-    fn unpark(&mut self, request: Request<B::Adapter>) {
+    fn unpark(&mut self, request: Request) {
         let Request { asked, ack, arrived } = request;
         match asked {
             Asked::Submit(submit) => {
@@ -280,7 +271,7 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    fn answer(&self, sending: Sending<B>, outcome: Outcome) {
+    fn answer(&self, sending: &Sending, outcome: Outcome) {
         match outcome {
             Outcome::Unknown => add(&self.chat.metrics.indeterminate),
             Outcome::Refused(refusal) => self.refuse(sending.ack, &refusal),
@@ -304,11 +295,11 @@ impl<B: Backend> Session<B> {
         wait.map_err(|wait| Refusal::rate_limited(self.chat.rate_limit, wait.as_nanos().div_ceil(1_000_000) as u64))
     }
 
-    fn refuse(&self, ack: AckSender<B::Adapter>, refusal: &Refusal) {
-        let _ = self.outbox.refuse(Some(ack), refusal);
+    fn refuse(&self, ack: Ack, refusal: &Refusal) {
+        let _ = self.outbox.refuse(ack, refusal);
     }
 
-    fn change_rooms<T>(&mut self, change: impl FnOnce(&mut BTreeMap<Room, Place<B>>) -> T) -> T {
+    fn change_rooms<T>(&mut self, change: impl FnOnce(&mut BTreeMap<Room, Place>) -> T) -> T {
         let before = self.rooms.len();
         let result = change(&mut self.rooms);
         self.chat.metrics.session(Some(before), Some(self.rooms.len()));
@@ -318,9 +309,10 @@ impl<B: Backend> Session<B> {
     fn end(mut self) {
         self.requests.close();
         while self.requests.try_recv().is_ok() {
-            self.outbox.link().handled();
+            self.outbox.connection().handled();
         }
         self.chat.metrics.session(Some(self.rooms.len()), None);
+        self.outbox.ended();
     }
 }
 

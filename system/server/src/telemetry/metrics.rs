@@ -51,7 +51,7 @@ pub(crate) struct Metrics {
     pub(crate) delivered_replay: AtomicU64,
     pub(crate) resumes: [AtomicU64; RESUMES.len()],
     pub(crate) slow_consumers: AtomicU64,
-    queue_peak: AtomicU64,
+    buffer_peak: AtomicU64,
     lag_micros: AtomicU64,
     ack_seconds: Histogram<f64>,
     delivery_seconds: Histogram<f64>,
@@ -85,7 +85,7 @@ impl Metrics {
             delivered_replay: AtomicU64::default(),
             resumes: Default::default(),
             slow_consumers: AtomicU64::default(),
-            queue_peak: AtomicU64::default(),
+            buffer_peak: AtomicU64::default(),
             lag_micros: AtomicU64::default(),
             ack_seconds: latency(&meter, &names::ACK_SECONDS),
             delivery_seconds: latency(&meter, &names::DELIVERY_SECONDS),
@@ -136,8 +136,8 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn waiting(&self, packets: usize) {
-        self.queue_peak.fetch_max(packets as u64, Ordering::Relaxed);
+    pub(crate) fn waiting(&self, bytes: usize) {
+        self.buffer_peak.fetch_max(bytes as u64, Ordering::Relaxed);
     }
 
     pub(super) fn lagged(&self, by: Duration) {
@@ -169,7 +169,7 @@ impl Metrics {
         }
         let gauges: [(&Metric, Level); 3] = [
             (&names::CONNECTIONS, |m| m.connections.load(Ordering::Relaxed) as f64),
-            (&names::SEND_QUEUE_PEAK, |m| m.queue_peak.swap(0, Ordering::Relaxed) as f64),
+            (&names::SEND_BUFFER_PEAK, |m| m.buffer_peak.swap(0, Ordering::Relaxed) as f64),
             (&names::RUNTIME_LAG, |m| m.lag_micros.swap(0, Ordering::Relaxed) as f64 / 1e6),
         ];
         for (metric, read) in gauges {

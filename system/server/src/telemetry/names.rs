@@ -67,9 +67,9 @@ metrics! {
     RESUMES = "chat_resumes_total", Counter, "joins", ["outcome"],
         "Joins: outcome is fresh (no offset), recovered or lost (recovered: false)";
     SLOW_CONSUMERS = "chat_slow_consumers_total", Counter, "sessions", [],
-        "Sessions closed because a message could not be queued; their clients resume";
-    SEND_QUEUE_PEAK = "chat_send_queue_peak", Gauge, "packets", [],
-        "Most packets that waited for one socket since the last scrape";
+        "Sessions closed because their client took too little; it resumes";
+    SEND_BUFFER_PEAK = "chat_send_buffer_peak_bytes", Gauge, "bytes", [],
+        "Most bytes that waited for one socket since the last scrape";
     RUNTIME_LAG = "chat_runtime_lag_seconds", Gauge, "seconds", [],
         "How late the runtime's timer was at worst since the last scrape";
     SPANS_DROPPED = "chat_spans_dropped_total", Counter, "spans", [],

@@ -53,7 +53,7 @@ async fn nonsense_closes_its_connection_and_no_other() {
 /// The kernel's buffers take megabytes before the node notices, hence the amount.
 #[tokio::test]
 async fn a_slow_consumer_is_closed_and_misses_nothing_when_it_resumes() {
-    let server = Server::open(&["--rate-limit", "1000000", "--send-queue", "256"]).await;
+    let server = Server::open(&["--rate-limit", "1000000", "--send-buffer", "700000"]).await;
     let mut slow = Client::dial_narrow(&server).await;
     slow.connect(&json!({ "token": "slow" })).await;
     let start = slow.event("joined").await;
