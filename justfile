@@ -58,3 +58,7 @@ soak drill="primary-kill" n="20":
 # Criterion benchmarks
 bench *filter:
     cargo bench --package benches {{ filter }}
+
+# What a delivery costs the node, beside `write(2)` alone, and its memory per idle connection (two quiet cores)
+fanout:
+    cargo bench --package benches --bench fanout

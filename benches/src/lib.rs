@@ -3,3 +3,4 @@
 pub mod chat;
 pub mod core_time;
 pub mod corpus;
+pub mod fanout;
