@@ -1,5 +1,8 @@
 # `just` lists the recipes; CI calls the same ones.
 
+# The workspace's crates as a release build sees them; dependencies stay as they were built.
+without_debug_assertions := "--config profile.dev.debug-assertions=false --config 'profile.dev.package.\"*\".debug-assertions=true'"
+
 [private]
 default:
     @just --list --unsorted
@@ -12,10 +15,11 @@ chaos drill="primary-kill" *options:
 test:
     cargo test
 
-# Format, clippy, licences and sources of dependencies
+# Format, clippy (with and without what only debug builds have), licences and sources of dependencies
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --quiet -- -D warnings
+    cargo clippy --workspace --all-targets --quiet {{ without_debug_assertions }} -- -D warnings
     cargo deny --log-level error check bans licenses sources
 
 # Known vulnerabilities too (needs the advisory database)

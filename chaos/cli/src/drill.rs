@@ -110,7 +110,10 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
 
 /// The plan with the engine that is here; what would have to be fetched is not.
 fn dry_run(arguments: &Arguments, drill: Drill, environment: &Environment) -> Exit {
-    let engine = environment.engine_here(drill.engine());
+    let engine = match environment.engine_here(drill.engine()) {
+        Ok(engine) => engine,
+        Err(error) => return terminal::refuse(&error, Exit::Harness),
+    };
     let plan = Plan::of(drill, engine.as_ref(), arguments.again());
     terminal::out(&plan.to_string());
     Exit::Pass

@@ -38,10 +38,14 @@ impl Environment {
         }
     }
 
-    /// An engine that is already here; nothing is fetched.
-    pub(crate) fn engine_here(&self, choice: EngineChoice) -> Option<Engine> {
+    /// An engine that is already here, if any; nothing is fetched. One that was named and is none is an error.
+    pub(crate) fn engine_here(&self, choice: EngineChoice) -> Result<Option<Engine>, EngineError> {
         let places = Places { fetch: false, ..self.places.clone() };
-        find_or_fetch(choice, &places, &|_| {}).ok()
+        match find_or_fetch(choice, &places, &|_| {}) {
+            Ok(engine) => Ok(Some(engine)),
+            Err(EngineError::None { .. }) => Ok(None),
+            Err(error @ EngineError::Given { .. }) => Err(error),
+        }
     }
 
     /// Blocks for seconds when an engine must be fetched.

@@ -199,9 +199,12 @@ fn a_stored_run_is_reported_again_for_people() {
         "last hop of",
         "Deaf after the last heal",
         "chaos drill small.toml --seed 7",
+        "deaf on healthy connections after the last heal: 1 memberships on chat-2",
+        "chat.ack on chat-1 (it never came to chat.receive)",
     ] {
         assert!(report.contains(words), "{words:?} in:\n{report}");
     }
+    assert!(!report.contains("log.read"), "without a log there is no such hop:\n{report}");
 }
 
 #[test]
@@ -212,7 +215,71 @@ fn an_expected_failure_is_a_success_and_another_is_not() {
 
 #[test]
 fn what_is_no_run_is_refused_by_name() {
-    let output = chaos(&["judge", "no-such-run"]);
-    assert_eq!(output.status.code(), Some(70), "{}", err(&output));
-    assert!(err(&output).contains("no-such-run"), "{}", err(&output));
+    let empty = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-run");
+    fs::create_dir_all(&empty).expect("a writable folder");
+    for (run, why) in [("no-such-run", "No such file"), ("no-run", "there is no plan.toml in it")] {
+        let output = chaos(&["judge", run]);
+        let told = err(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(&format!("{run}: no run: {why}")), "{told}");
+    }
+}
+
+#[test]
+fn a_damaged_record_is_named_with_its_line() {
+    let run = Path::new(env!("CARGO_TARGET_TMPDIR")).join("damaged");
+    let _ = fs::remove_dir_all(&run);
+    fs::create_dir_all(&run).expect("a writable folder");
+    for file in fs::read_dir(STORED).expect("a stored run") {
+        let file = file.expect("a file").path();
+        if file.is_file() {
+            fs::copy(&file, run.join(file.file_name().expect("a name"))).expect("a writable folder");
+        }
+    }
+    let history = fs::read_to_string(run.join("history.jsonl")).expect("a history");
+    let third = history.split_inclusive('\n').take(2).map(str::len).sum::<usize>() + 3;
+    for (text, why) in [(&history[..third], "history.jsonl:3: EOF"), ("", "history.jsonl: the record is empty")] {
+        fs::write(run.join("history.jsonl"), text).expect("a writable folder");
+        let output = chaos(&["judge", run.to_str().expect("a path in UTF-8")]);
+        let told = err(&output);
+        assert_eq!(output.status.code(), Some(70), "{told}");
+        assert!(told.contains(why) && told.matches("history.jsonl").count() == 1, "{told}");
+        assert!(!told.contains("at line 1"), "{told}");
+    }
+}
+
+#[test]
+fn a_named_server_that_is_none_is_an_error_of_a_dry_run_too() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+    command.args(["drill", "primary-kill", "--dry-run"]).env("HOLDFAST_REDIS_SERVER", "/bin/true");
+    let output = command.output().expect("the binary starts");
+    assert_eq!(output.status.code(), Some(70), "{}", out(&output));
+    assert!(err(&output).contains("/bin/true: it is no Redis or Valkey server"), "{}", err(&output));
+}
+
+#[test]
+fn a_table_under_a_misspelt_name_is_read_all_the_same() {
+    let path = file(
+        "misspelt.toml",
+        r#"format = 1
+title = "one letter is missing"
+[workload.fan_ou]
+rooms = 12
+members_per_room = -1
+sends_per_second = 400
+[expect]
+contract = "acked_is_durable"
+exercises = ["R1"]
+promote_within = "deriv"
+"#,
+    );
+    let told = err(&chaos(&["check", path.to_str().expect("a path in UTF-8")]));
+    for (place, words) in [
+        (":3:11:", "unknown key `workload.fan_ou`; did you mean `fan_out`?"),
+        (":5:20:", "-1 is outside"),
+        (":10:18:", "did you mean `derived`?"),
+    ] {
+        assert!(told.lines().any(|line| line.contains(place) && line.contains(words)), "{place} {words} in:\n{told}");
+    }
+    assert!(!told.contains("is missing") && told.contains("3 mistakes"), "{told}");
 }

@@ -1,6 +1,9 @@
 //! Why a run has no verdict.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use chaos_observe::RunDirError;
 
@@ -8,12 +11,18 @@ use crate::exit::Exit;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Ctrl-C, or the longest duration. Everything was healed.
-    #[error("{why}; everything is healed, nothing is judged (record: {run})")]
-    Aborted { why: String, run: String },
+    /// Ctrl-C, or the longest duration. `healed` says whether everything was.
+    #[error("{why}; {healed}, nothing is judged (record: {run})")]
+    Aborted { why: String, healed: String, run: String },
     /// The system did not get going, so nothing can be said about faults.
     #[error("never in a steady state: {why} (record: {run})")]
     NeverSteady { why: String, run: String },
+    /// A stored run that has no verdict.
+    #[error("this run ended before it could be judged: {why} (record: {run})")]
+    Unjudged { why: String, run: String },
+    /// What was named is no run of `chaos drill`.
+    #[error("{path}: no run: {why}", path = path.display())]
+    NoRun { path: PathBuf, why: String },
     /// The harness itself.
     #[error("{0}")]
     Harness(String),
@@ -24,7 +33,8 @@ pub enum RunError {
 impl RunError {
     pub const fn exit(&self) -> Exit {
         match self {
-            RunError::Aborted { .. } | RunError::NeverSteady { .. } => Exit::Aborted,
+            RunError::Aborted { .. } | RunError::NeverSteady { .. } | RunError::Unjudged { .. } => Exit::Aborted,
+            RunError::NoRun { .. } => Exit::Usage,
             RunError::Harness(_) | RunError::RunDir(_) => Exit::Harness,
         }
     }

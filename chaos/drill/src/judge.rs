@@ -40,18 +40,30 @@ pub(crate) fn first(run: &RunDir, plan: Plan, schedule: &Schedule, seconds: f64)
 
 /// Judges a stored run again. Changes nothing in it.
 pub fn rejudge(run: &Path) -> Result<Judged, RunError> {
-    let run = RunDir::open(run)?;
+    let no_run = |why: String| RunError::NoRun { path: run.to_owned(), why };
+    let run = RunDir::open(run).map_err(|error| no_run(error.source.to_string()))?;
     let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(|error| RunError::record(&path, error));
+    if !run.plan().is_file() {
+        return Err(no_run("there is no plan.toml in it".to_owned()));
+    }
     let plan: Plan = toml::from_str(&read(run.plan())?).map_err(|error| RunError::record(&run.plan(), error))?;
     let schedule: Schedule =
         toml::from_str(&read(run.schedule())?).map_err(|error| RunError::record(&run.schedule(), error))?;
+    if let Some(why) = &schedule.stopped {
+        return Err(RunError::Unjudged { why: why.clone(), run: run.path().display().to_string() });
+    }
     let question = serde_json::from_str(&read(run.question())?);
     let question = question.map_err(|error| RunError::record(&run.question(), error))?;
     judged(&run, plan, &schedule, &history(&run)?, &question)
 }
 
 fn history(run: &RunDir) -> Result<History, RunError> {
-    History::load(&run.history()).map_err(|error| RunError::record(&run.history(), error))
+    // Its errors name the file, and the line.
+    let history = History::load(&run.history()).map_err(|error| RunError::Harness(error.to_string()))?;
+    if history.records == 0 {
+        return Err(RunError::record(&run.history(), "the record is empty: nobody did anything in it"));
+    }
+    Ok(history)
 }
 
 fn judged(
@@ -61,7 +73,7 @@ fn judged(
     history: &History,
     question: &chaos_checkers::Question,
 ) -> Result<Judged, RunError> {
-    let spans = SpanStore::load(&run.spans()).map_err(|error| RunError::record(&run.spans(), error))?;
+    let spans = SpanStore::load(&run.spans()).map_err(|error| RunError::Harness(error.to_string()))?;
     let verdict = judge(history, question);
     let path = run.path();
     let record = Record { run: path, plan: &plan, schedule, history, spans: &spans, verdict: &verdict };

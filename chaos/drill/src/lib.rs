@@ -25,6 +25,7 @@ mod schedule;
 mod shipped;
 mod span;
 mod stop;
+mod unjudged;
 
 pub use drill::{Backend, Cluster, Delivery, Drill, Event, Expect, Fence, Redis, Step, When};
 pub use error::RunError;

@@ -159,12 +159,23 @@ fn workload(top: &mut Table<'_>) -> Option<FanOut> {
     let rooms_per_user = whole_or(&mut table, "rooms_per_user", 1..=50, usual.rooms_per_user);
     let spacing = table.choice("spacing", SPACINGS).unwrap_or_default();
     let content = content(table.table("content"), usual.content);
+    let ack_timeout = table.span("ack_timeout").map_or(usual.ack_timeout, Span::get);
     let churn = churn(table.table("churn"), &usual.churn);
     let sampling = sampling(table.table("sampling"), usual.sampling);
     table.done();
     workload.done();
     let (rooms, members_per_room, sends_per_second) = (rooms? as u32, members? as u32, sends? as u32);
-    Some(FanOut { rooms, members_per_room, sends_per_second, rooms_per_user, spacing, content, churn, sampling })
+    Some(FanOut {
+        rooms,
+        members_per_room,
+        sends_per_second,
+        rooms_per_user,
+        spacing,
+        content,
+        ack_timeout,
+        churn,
+        sampling,
+    })
 }
 
 fn whole_or(table: &mut Table<'_>, key: &'static str, range: std::ops::RangeInclusive<u64>, usual: u32) -> u32 {
@@ -230,7 +241,10 @@ fn expectations(mut table: Table<'_>) -> Option<Expect> {
     let fails = table.list("fails", rule).unwrap_or_default();
     let promote_within = table.value("promote_within", |value| match value.as_str() {
         Some("derived") => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|error| Wrong::new(format!("{error}, or \"derived\""))),
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|error| Wrong { message: format!("{error}, or \"derived\""), ..Wrong::name(text, ["derived"]) }),
         None => Err(Wrong::new("expected \"derived\" or a length of time".to_owned())),
     });
     let acks_within = table.span("acks_within");

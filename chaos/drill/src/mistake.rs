@@ -63,6 +63,11 @@ pub(crate) fn nearest<'n>(wrong: &str, known: impl IntoIterator<Item = &'n str>)
     (likeness(&best) > 0.75).then(|| best.to_owned())
 }
 
+/// So near that nothing else can have been meant.
+pub(crate) fn is_near(wrong: &str, known: &str) -> bool {
+    strsim::damerau_levenshtein(&wrong.to_lowercase(), known) <= 2
+}
+
 /// Where byte `at` of `text` is.
 pub(crate) fn place(text: &str, at: usize) -> Place {
     let before = &text[..text.floor_char_boundary(at)];

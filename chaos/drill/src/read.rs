@@ -13,7 +13,7 @@ use toml::{
 };
 
 use crate::{
-    mistake::{Mistake, Place, nearest, place},
+    mistake::{Mistake, Place, is_near, nearest, place},
     span::Span,
 };
 
@@ -166,7 +166,25 @@ impl<'t> Table<'t> {
         })
     }
 
+    /// A table under a misspelt name is read as what was meant: its own mistakes are told too, and nothing in it counts
+    /// as missing.
+    fn read_as(&mut self, key: &'static str) {
+        if self.has(key) {
+            return;
+        }
+        let is_table = |value: &DeValue<'_>| matches!(value, DeValue::Table(_) | DeValue::Array(_));
+        let near = |name: &String| !self.asked.contains(&name.as_str()) && is_near(name, key);
+        let meant = self.entries.iter().find(|(name, (_, value))| is_table(value.get_ref()) && near(name));
+        let Some(wrong) = meant.map(|(name, _)| name.clone()) else { return };
+        let message = format!("unknown key `{}`", self.path_of(&wrong));
+        if let Some((span, value)) = self.entries.remove(&wrong) {
+            self.source.mistake(span.start, message, Some(key.to_owned()));
+            self.entries.insert(key.to_owned(), (span, value));
+        }
+    }
+
     pub(crate) fn table(&mut self, key: &'static str) -> Table<'t> {
+        self.read_as(key);
         let path = self.path_of(key);
         let inner = self.value(key, |value| match value {
             DeValue::Table(table) => Ok(table.clone()),
@@ -181,6 +199,7 @@ impl<'t> Table<'t> {
     }
 
     pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Table<'t>> {
+        self.read_as(key);
         let path = self.path_of(key);
         let items = self.value(key, |value| match value {
             DeValue::Array(items) => Ok(items.iter().cloned().collect::<Vec<_>>()),

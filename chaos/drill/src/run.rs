@@ -8,6 +8,7 @@
 
 mod agenda;
 mod chat;
+mod disk;
 mod faults;
 mod finish;
 mod metrics;
@@ -22,7 +23,7 @@ mod watch_tests;
 use std::{path::PathBuf, time::Instant};
 
 use chaos_cluster::Engine;
-use chaos_observe::journal::Phase;
+use chaos_observe::{RunDir, journal::Phase};
 use tokio::time::sleep;
 
 use crate::{
@@ -32,8 +33,11 @@ use crate::{
     panics,
     plan::Plan,
     planted::Planted,
+    schedule::Schedule,
     stop::Stop,
+    unjudged,
 };
+use disk::Disk;
 use stage::Stage;
 
 /// All that a run is given; it reads nothing else from its surroundings.
@@ -60,45 +64,63 @@ pub(crate) enum Ended {
     Failed(String),
 }
 
-/// Runs a plan to its verdict.
+/// Runs a plan to its verdict. Without one the run directory says why, in the same files.
 pub async fn run(settings: Settings, audience: &dyn Audience, stop: Stop) -> Result<Judged, RunError> {
     let began = Instant::now();
+    let dir = RunDir::create(&settings.runs, &settings.plan.drill.name, Vec::new())?;
+    match play(&settings, &dir, audience, &stop).await {
+        Ok(schedule) => judge::first(&dir, settings.plan, &schedule, began.elapsed().as_secs_f64()),
+        Err(error) => {
+            // What ended the run is the news, also when its disk is full.
+            let _ = unjudged::write(&dir, &settings.plan, &error, began.elapsed().as_secs_f64());
+            Err(error)
+        }
+    }
+}
+
+async fn play(settings: &Settings, dir: &RunDir, audience: &dyn Audience, stop: &Stop) -> Result<Schedule, RunError> {
     let longest = settings.plan.drill.longest;
-    let too_long = async {
-        sleep(longest.get()).await;
-        format!("longer than its longest duration, {longest}")
-    };
     let interrupted = async {
         tokio::select! {
             why = stop.asked() => why,
-            why = too_long => why,
+            () = sleep(longest.get()) => format!("longer than its longest duration, {longest}"),
         }
     };
     tokio::pin!(interrupted);
+    let run = dir.path().display().to_string();
+    let mut disk = Disk::under(dir.logs());
     let mut stage = tokio::select! {
         biased;
-        why = &mut interrupted => return Err(RunError::Aborted { why, run: "none yet".to_owned() }),
-        stage = panics::caught(Stage::up(&settings, audience)) => match stage {
-            Ok(stage) => stage?,
+        why = &mut interrupted => {
+            return Err(RunError::Aborted { why, healed: "nothing was broken yet".to_owned(), run });
+        }
+        stage = panics::caught(Stage::up(settings, dir.clone(), audience)) => match stage {
+            Ok(Ok(stage)) => stage,
+            Ok(Err(error)) => return Err(disk.look().map_or(error, RunError::Harness)),
             Err(panic) => return Err(RunError::Harness(format!("the harness panicked while booting: {panic}"))),
         },
     };
     let ended = tokio::select! {
         biased;
         why = &mut interrupted => Err(Ended::Aborted(why)),
+        why = disk.full() => Err(Ended::Failed(why)),
         done = panics::caught(perform(&mut stage)) => match done {
             Ok(done) => done,
             Err(panic) => Err(Ended::Failed(format!("the harness panicked: {panic}"))),
         },
     };
-    stage.heal_everything().await;
-    let (dir, schedule) = stage.close(&ended).await?;
-    let run = dir.path().display().to_string();
+    // Whatever it looked like at first.
+    let ended = ended.map_err(|ended| disk.look().map_or(ended, Ended::Failed));
+    let healed = match stage.heal_everything().await {
+        Ok(()) => "everything is healed".to_owned(),
+        Err(why) => format!("not everything is healed ({why}), but every process has ended"),
+    };
+    let schedule = stage.close(&ended).await?;
     match ended {
-        Ok(()) => judge::first(&dir, settings.plan, &schedule, began.elapsed().as_secs_f64()),
-        Err(Ended::Aborted(why)) => Err(RunError::Aborted { why, run }),
+        Ok(()) => Ok(schedule),
+        Err(Ended::Aborted(why)) => Err(RunError::Aborted { why, healed, run }),
         Err(Ended::NeverSteady(why)) => Err(RunError::NeverSteady { why, run }),
-        Err(Ended::Failed(why)) => Err(RunError::Harness(format!("{why} (record: {run})"))),
+        Err(Ended::Failed(why)) => Err(RunError::Harness(format!("{why}\n(record: {run})"))),
     }
 }
 

@@ -1,11 +1,12 @@
-//! A fault that is on: its evidence, and the way back.
+//! A fault that is on, or about to be: its evidence, and the way back.
 
 use chaos_cluster::Server;
 use chaos_observe::At;
 
 use crate::{Aim, Evidence, Fault, FaultError, HealStep, Inject, Scene, Sign, ToHeal, heal};
 
-/// One injected fault. Not healed by dropping, since that takes time: the heal list on disk has it until it is.
+/// One fault from its aim to its heal. Not healed by dropping, since that takes time: the heal list on disk has it
+/// until it is. Every step may be given up half way (a bite may last minutes): healing afterwards undoes what was done.
 #[derive(Debug)]
 pub struct Injected {
     pub id: String,
@@ -13,6 +14,7 @@ pub struct Injected {
     /// The processes that were hit, by name.
     pub target: String,
     pub aim: Aim,
+    /// Right before the bite.
     pub on: At,
     /// When all of it was undone.
     pub off: Option<At>,
@@ -21,29 +23,30 @@ pub struct Injected {
     steps: Vec<HealStep>,
 }
 
-pub(crate) async fn inject<F: Fault>(
+pub(crate) async fn aim<F: Fault>(
     fault: &F,
     inject: Inject,
     id: &str,
     scene: &Scene<'_>,
 ) -> Result<Injected, FaultError> {
-    let mut aim = fault.aim(scene).await?;
+    let aim = fault.aim(scene).await?;
     let (target, steps) = (aim.names(), fault.undo(&aim));
     let entry = ToHeal { id: id.to_owned(), kind: F::KIND.to_owned(), target: target.clone(), steps: steps.clone() };
     scene.heal_list.before(entry).map_err(FaultError::HealList)?;
-    let on = scene.clock.now();
-    let bitten = fault.bite(scene, &mut aim).await;
-    let mut injected = Injected { id: id.to_owned(), inject, target, aim, on, off: None, evidence: Vec::new(), steps };
-    match bitten {
-        Ok(()) => {
-            injected.prove(scene).await;
-            Ok(injected)
-        }
-        // What was done in part is undone; why it failed is the news.
-        Err(error) => {
+    let (id, on) = (id.to_owned(), scene.clock.now());
+    Ok(Injected { id, inject, target, aim, on, off: None, evidence: Vec::new(), steps })
+}
+
+impl Inject {
+    /// Aims, bites and looks once. A bite that fails is undone; why it failed is the news.
+    pub async fn inject(&self, id: &str, scene: &Scene<'_>) -> Result<Injected, FaultError> {
+        let mut injected = self.aim(id, scene).await?;
+        if let Err(error) = injected.bite(scene).await {
             let _ = injected.heal(scene).await;
-            Err(error)
+            return Err(error);
         }
+        injected.prove(scene).await;
+        Ok(injected)
     }
 }
 
@@ -54,6 +57,11 @@ impl Injected {
 
     pub fn servers(&self) -> impl Iterator<Item = Server> {
         self.aim.struck.iter().map(|struck| struck.server)
+    }
+
+    /// Lets it happen. After an error, or when this is dropped before it returns, part of it may be on.
+    pub async fn bite(&mut self, scene: &Scene<'_>) -> Result<(), FaultError> {
+        self.inject.bite(scene, &mut self.aim).await
     }
 
     /// Looks again, and keeps the first evidence of each sign. Returns what is new.

@@ -1,7 +1,8 @@
 //! What goes wrong? One fault, one file; one list, below.
 //!
 //! A fault is injected into a running cluster, proves that it bit, and heals. Drill file or test → [`Inject`] →
-//! [`inject`](Inject::inject) → [`Injected`] (`prove`, `heal`). A fault knows no drill, no workload and no verdict;
+//! [`aim`](Inject::aim) → [`Injected`] (`bite`, `prove`, `heal`); [`inject`](Inject::inject) is aim, bite and prove in
+//! one, for whoever is never interrupted. A fault knows no drill, no workload and no verdict;
 //! whoever injects it decides what follows from a fault without evidence.
 //!
 //! To add one: a file with its settings and an implementation of [`Fault`], a line in the list, and a test that fails
@@ -88,9 +89,13 @@ macro_rules! faults {
                 match self { $(Inject::$name(fault) => fault.blast_radius()),+ }
             }
 
-            /// Resolves the targets, writes down how to heal, and lets the fault bite.
-            pub async fn inject(&self, id: &str, scene: &Scene<'_>) -> Result<Injected, FaultError> {
-                match self { $(Inject::$name(fault) => injected::inject(fault, self.clone(), id, scene).await),+ }
+            /// Resolves the targets and writes down how to heal. Nothing has happened yet: [`Injected::bite`] does it.
+            pub async fn aim(&self, id: &str, scene: &Scene<'_>) -> Result<Injected, FaultError> {
+                match self { $(Inject::$name(fault) => injected::aim(fault, self.clone(), id, scene).await),+ }
+            }
+
+            pub(crate) async fn bite(&self, scene: &Scene<'_>, aim: &mut Aim) -> Result<(), FaultError> {
+                match self { $(Inject::$name(fault) => fault.bite(scene, aim).await),+ }
             }
 
             pub(crate) async fn prove(&self, scene: &Scene<'_>, aim: &Aim) -> Vec<Evidence> {

@@ -80,6 +80,14 @@ impl<T: Serialize + Send + 'static> Lines<T> {
     }
 }
 
+/// What is wrong with one line of such a file. To the parser each line is its first; the place in the file is told by
+/// whoever counts lines.
+pub(crate) fn wrong(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let cut = text.rfind(" at line ").unwrap_or(text.len());
+    format!("{} (column {})", &text[..cut], error.column())
+}
+
 fn write<T: Serialize>(taken: &mpsc::Receiver<Order<T>>, file: File) -> io::Result<u64> {
     let mut file = BufWriter::with_capacity(1 << 16, file);
     let (mut lines, mut flushed) = (0, Instant::now());

@@ -9,8 +9,8 @@ use std::{
 
 use crate::scrub::Scrubber;
 
-/// Runs of one drill that are kept.
-const KEPT: usize = 20;
+/// Runs of one drill that are kept: one of the shipped drills leaves 70 MB.
+const KEPT: usize = 5;
 const LATEST: &str = "latest";
 
 /// The files of one run, each by its name in drills.md.
@@ -32,7 +32,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> RunDirError + '_ {
 }
 
 impl RunDir {
-    /// Makes the directory of a run that begins now, points `latest` to it, and removes all but the newest 20.
+    /// Makes the directory of a run that begins now, points `latest` to it, and removes all but the newest 5.
     /// `secrets` are taken out of whatever is written through [`write`](RunDir::write).
     pub fn create(root: &Path, drill: &str, secrets: Vec<String>) -> Result<RunDir, RunDirError> {
         let of_drill = root.join(drill);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn latest_is_the_newest_and_twenty_are_kept() {
+    fn latest_is_the_newest_and_few_are_kept() {
         let root = tempfile::tempdir().unwrap();
         let runs: Vec<_> = (0..KEPT + 3).map(|_| RunDir::create(root.path(), "a", Vec::new()).unwrap()).collect();
         let latest = RunDir::open(&root.path().join("a/latest")).unwrap();

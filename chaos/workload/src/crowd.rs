@@ -1,6 +1,9 @@
 //! What all users of a load share: rooms with their ledgers, the clock, and where things are written down.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use chaos_observe::{Clock, Recorder};
 use system_protocol::Room;
@@ -14,6 +17,7 @@ pub(crate) struct Crowd {
     pub(crate) traces: Traces,
     pub(crate) rooms: Vec<Place>,
     pub(crate) content: ContentSize,
+    pub(crate) ack_timeout: Duration,
     /// What kept a user out last.
     pub(crate) trouble: Mutex<Option<String>>,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use chaos_observe::length;
+use system_protocol::limits::ACK_TIMEOUT;
 
 /// The contract's limit on rooms per socket.
 const ROOMS_PER_SOCKET: u32 = 50;
@@ -27,6 +28,9 @@ pub struct FanOut {
     pub rooms_per_user: u32,
     pub spacing: Spacing,
     pub content: ContentSize,
+    /// How long a client waits for an ack before it sends the same id again.
+    #[serde(with = "length")]
+    pub ack_timeout: Duration,
     pub churn: Churn,
     pub sampling: SpanRates,
 }
@@ -87,6 +91,7 @@ impl Default for FanOut {
             rooms_per_user: 1,
             spacing: Spacing::default(),
             content: ContentSize::default(),
+            ack_timeout: ACK_TIMEOUT,
             churn: Churn::default(),
             sampling: SpanRates::default(),
         }
@@ -164,6 +169,7 @@ impl FanOut {
             LEAST_CONTENT_UNITS <= least && least <= most && most <= CONTENT_UNITS,
             format!("content: {least} to {most} is not within {LEAST_CONTENT_UNITS} to {CONTENT_UNITS}"),
         );
+        require(self.ack_timeout >= Duration::from_millis(100), "ack_timeout: must be at least 100ms".into());
         self.churn.mistakes(self.members_per_room, &mut require);
         wrong
     }

@@ -13,7 +13,7 @@ use crate::{counts::Counts, latency::Latency};
 /// One room. Times are microseconds since the run began.
 pub(crate) struct Ledger {
     messages: HashMap<MessageId, Owed>,
-    /// By intended time; what is settled goes when it comes to the front.
+    /// What must be prompt, by intended time; what is settled goes when it comes to the front.
     open: VecDeque<MessageId>,
     members: Vec<Member>,
     /// Members that stay.
@@ -72,11 +72,14 @@ impl Ledger {
         self.members.len() - 1
     }
 
-    /// A message was queued whose time had come at `due`.
-    pub(crate) fn due(&mut self, id: MessageId, due: u64) {
+    /// A message was queued whose time had come at `due`. `prompt`: it may not be late. Who comes and goes may be away
+    /// when its time comes.
+    pub(crate) fn due(&mut self, id: MessageId, due: u64, prompt: bool) {
         self.counts.due += 1;
         self.unresolved += 1;
-        self.open.push_back(id.clone());
+        if prompt {
+            self.open.push_back(id.clone());
+        }
         self.messages.insert(id, Owed { due, acked: None, receipts: 0, ended: false });
     }
 
@@ -161,7 +164,7 @@ impl Ledger {
         self.members.iter().filter(|member| member.joined).count() as u64
     }
 
-    /// The intended time of the oldest message that is not acked, or not delivered to all that stay.
+    /// The intended time of the oldest message that must be prompt and is not acked, or not delivered to all that stay.
     pub(crate) fn oldest_open(&self) -> Option<u64> {
         let front = self.open.front().and_then(|id| self.messages.get(id));
         front.map(|owed| owed.due)

@@ -23,8 +23,8 @@ fn room() -> Ledger {
 #[test]
 fn a_message_is_open_until_it_is_acked_and_everyone_who_stays_has_it() {
     let mut room = room();
-    room.due(id("a"), 100);
-    room.due(id("b"), 200);
+    room.due(id("a"), 100, true);
+    room.due(id("b"), 200, true);
     room.received(0, &id("a"), offset(2), 150);
     room.received(1, &id("a"), offset(2), 150);
     assert_eq!(room.oldest_open(), Some(100), "it is not acked");
@@ -40,7 +40,7 @@ fn a_message_is_open_until_it_is_acked_and_everyone_who_stays_has_it() {
 #[test]
 fn who_comes_and_goes_is_neither_owed_nor_credited() {
     let mut room = room();
-    room.due(id("a"), 100);
+    room.due(id("a"), 100, true);
     room.acked(&id("a"), offset(2), 110);
     room.received(2, &id("a"), offset(2), 120);
     assert_eq!((room.counts.owed, room.counts.credited), (2, 0));
@@ -49,7 +49,7 @@ fn who_comes_and_goes_is_neither_owed_nor_credited() {
 #[test]
 fn what_ended_otherwise_does_not_stay_open() {
     let mut room = room();
-    room.due(id("a"), 100);
+    room.due(id("a"), 100, true);
     room.ended(&id("a"));
     assert_eq!(room.oldest_open(), None);
     room.censor(1_000);
@@ -57,10 +57,19 @@ fn what_ended_otherwise_does_not_stay_open() {
 }
 
 #[test]
+fn what_a_restless_member_says_late_keeps_nobody_from_being_steady() {
+    let mut room = room();
+    room.due(id("a"), 100, false);
+    assert_eq!((room.oldest_open(), room.unresolved()), (None, 1));
+    room.acked(&id("a"), offset(2), 5_000);
+    assert_eq!((room.oldest_open(), room.unresolved(), room.counts.owed), (None, 0, 2), "it is owed all the same");
+}
+
+#[test]
 fn level_means_everyone_is_in_and_as_far_as_the_last_ack() {
     let mut room = room();
     assert!(room.level());
-    room.due(id("a"), 100);
+    room.due(id("a"), 100, true);
     room.acked(&id("a"), offset(2), 110);
     assert!(!room.level());
     for member in 0..3 {
@@ -91,8 +100,8 @@ fn the_run_begins_where_the_first_joins_began() {
 #[test]
 fn at_the_end_what_is_owed_is_censored_not_absent() {
     let mut room = room();
-    room.due(id("a"), 100);
-    room.due(id("b"), 100);
+    room.due(id("a"), 100, true);
+    room.due(id("b"), 100, true);
     room.acked(&id("b"), offset(2), 200);
     room.received(0, &id("b"), offset(2), 200);
     room.censor(1_100);

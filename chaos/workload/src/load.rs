@@ -71,6 +71,7 @@ impl FanOut {
             traces,
             rooms,
             content: self.content,
+            ack_timeout: self.ack_timeout,
             trouble: Mutex::default(),
         });
         let (began_tx, began) = watch::channel(None);

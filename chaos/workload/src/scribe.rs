@@ -20,6 +20,7 @@ use crate::{
 pub(crate) struct Scribe {
     crowd: Arc<Crowd>,
     user: String,
+    stays: bool,
     /// Preferred first: what the client counts from 0.
     nodes: Vec<usize>,
     node: Option<usize>,
@@ -50,6 +51,7 @@ impl Scribe {
         Scribe {
             crowd: Arc::clone(crowd),
             user: start.name.clone(),
+            stays: start.stays,
             nodes: start.nodes.clone(),
             node: None,
             rooms: start.rooms.iter().map(seat).collect(),
@@ -73,7 +75,7 @@ impl Scribe {
 
     /// A message was handed to the client.
     pub(crate) fn due(&mut self, room: usize, id: MessageId, due: At, canary: bool, root: TraceParent) {
-        self.crowd.rooms[room].ledger().due(id.clone(), due.0);
+        self.crowd.rooms[room].ledger().due(id.clone(), due.0, self.stays || canary);
         self.messages.insert(id, Note { intent: Intent { due, canary }, root, attempt: None });
     }
 

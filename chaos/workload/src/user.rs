@@ -105,6 +105,7 @@ async fn lines(crowd: &Crowd, start: &Start) -> Result<Vec<Line>, LoadError> {
 fn config(crowd: &Crowd, start: &Start, urls: &[String]) -> Result<Config, LoadError> {
     let mut config = Config::new(urls, crowd.targets.tokens.of(&start.name))?;
     config.seed = start.seed;
+    config.ack_timeout = crowd.ack_timeout;
     #[cfg(debug_assertions)]
     {
         config.drop_received = crowd.targets.drop_received;

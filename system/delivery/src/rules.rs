@@ -49,7 +49,6 @@ impl Rules {
 
     switches!(
         no_dedupe,
-        read_only_hit,
         uncommitted,
         believe_stale,
         attached_only,

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Cluster, lock};
 use crate::{
-    ChatTopology, ClusterError, Ready, Server,
+    ChatTopology, ClusterError, Program, Ready, Server,
     backend::{Launch, Signal},
     http,
 };
@@ -25,7 +25,7 @@ impl Cluster {
             self.backend.start(server, &self.chat_launch(server, &chat)).await?;
         }
         for server in chat.servers() {
-            self.wait_until_ready(server, &chat.program.ready).await?;
+            self.wait_until_ready(server, &chat.program).await?;
         }
         Ok(())
     }
@@ -40,7 +40,7 @@ impl Cluster {
 
     pub(super) async fn start_chat_node(&self, server: Server, chat: &ChatTopology) -> Result<(), ClusterError> {
         self.backend.start(server, &self.chat_launch(server, chat)).await?;
-        self.wait_until_ready(server, &chat.program.ready).await
+        self.wait_until_ready(server, &chat.program).await
     }
 
     fn chat_launch(&self, server: Server, chat: &ChatTopology) -> Launch {
@@ -57,14 +57,14 @@ impl Cluster {
     }
 
     /// Until a chat node serves, by the sign that its program gives.
-    async fn wait_until_ready(&self, server: Server, ready: &Ready) -> Result<(), ClusterError> {
+    async fn wait_until_ready(&self, server: Server, program: &Program) -> Result<(), ClusterError> {
         let until = Instant::now() + READY;
         loop {
             let state = self.backend.process(server);
             if state.has_ended() {
-                return Err(self.failed(server, format!("did not start: it {state}")));
+                return Err(self.did_not_start(server, &program.command, &state));
             }
-            let Err(seen) = self.looks_ready(server, ready).await else { return Ok(()) };
+            let Err(seen) = self.looks_ready(server, &program.ready).await else { return Ok(()) };
             if Instant::now() > until {
                 return Err(self.failed(server, format!("is not ready after {READY:?}: {seen}")));
             }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::{Cluster, Options, background::Background, files::Files};
 use crate::{
     ClusterError, Links, RedisTopology, Server, Topology,
-    backend::{Backend, evidence},
+    backend::{Backend, Process, evidence},
     ground::{BUS, CHAT_NODES, Ground, REDIS_NODES},
     links::Behind,
     look::{Directory, answers},
@@ -79,7 +80,9 @@ impl Cluster {
         loop {
             let failed = |why| Err(self.failed(server, why));
             let state = self.backend.process(server);
-            let Some(pid) = state.pid() else { return failed(format!("did not start: it {state}")) };
+            let Some(pid) = state.pid() else {
+                return Err(self.did_not_start(server, &self.options.engine.program, &state));
+            };
             let seen = match serving(self.backend.place(server).address, pid).await {
                 Ok(()) => return Ok(()),
                 Err(Unserved::Foreign(why)) => return failed(why),
@@ -90,6 +93,16 @@ impl Cluster {
             }
             sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// It ended instead. Without a log the program is all that there is to look at.
+    pub(super) fn did_not_start(&self, server: Server, program: &Path, state: &Process) -> ClusterError {
+        let log = self.backend.place(server).log;
+        let log = match evidence(&log) {
+            nothing if nothing.is_empty() => format!("; it wrote nothing to its log, {}", log.display()),
+            tail => tail,
+        };
+        ClusterError::Process { server, why: format!("did not start: {} {state}", program.display()), log }
     }
 
     /// A process's failure with the end of its log.

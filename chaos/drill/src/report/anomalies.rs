@@ -10,7 +10,7 @@ use chaos_observe::{
 };
 
 use super::faults::seconds;
-use crate::schedule::Schedule;
+use crate::{drill::Delivery, plan::Plan, schedule::Schedule};
 
 /// How long a node may hold spans before it exports them.
 const EXPORT_DELAY: Duration = Duration::from_millis(200);
@@ -23,12 +23,14 @@ pub(crate) struct Traces<'r> {
     pub(crate) schedule: &'r Schedule,
     pub(crate) spans: &'r SpanStore,
     pub(crate) clock: Clock,
+    /// Which hops there are.
+    pub(crate) delivery: Delivery,
 }
 
 impl<'r> Traces<'r> {
-    pub(crate) fn new(schedule: &'r Schedule, spans: &'r SpanStore) -> Traces<'r> {
+    pub(crate) fn new(plan: &Plan, schedule: &'r Schedule, spans: &'r SpanStore) -> Traces<'r> {
         let clock = Clock::anchored(std::time::Instant::now(), schedule.began_unix_ns);
-        Traces { schedule, spans, clock }
+        Traces { schedule, spans, clock, delivery: plan.drill.cluster.delivery }
     }
 
     /// Nodes that took spans with them.
@@ -71,7 +73,8 @@ fn one(anomaly: &Anomaly, traces: &Traces<'_>, shown: &mut BTreeSet<String>) -> 
     let at = hop.as_ref().map(|hop| traces.clock.from_unix_ns(hop.at_ns)).or(anomaly.at);
     match hop {
         Some(hop) => {
-            let next = next(hop.hop).map(|next| format!(" (it never came to {next})")).unwrap_or_default();
+            let next =
+                next(hop.hop, traces.delivery).map(|next| format!(" (it never came to {next})")).unwrap_or_default();
             let _ = writeln!(text, "      last hop of {message}: {hop}{next}{}", during(traces.schedule, at));
         }
         None => drop(writeln!(text, "      no span of {message} was received{}", during(traces.schedule, at))),
@@ -82,9 +85,12 @@ fn one(anomaly: &Anomaly, traces: &Traces<'_>, shown: &mut BTreeSet<String>) -> 
     text
 }
 
-/// What would have come next on the way to a member.
-fn next(hop: Hop) -> Option<Hop> {
-    Hop::ALL.into_iter().find(|later| *later > hop)
+/// What would have come next on the way to a member: without a log nothing is appended, fenced or read, and
+/// the stock adapter fans out without a span.
+fn next(hop: Hop, delivery: Delivery) -> Option<Hop> {
+    let there =
+        |hop: &Hop| delivery == Delivery::Log || matches!(hop, Hop::Send | Hop::Accept | Hop::Ack | Hop::Receive);
+    Hop::ALL.into_iter().filter(there).find(|later| *later > hop)
 }
 
 /// The span tree, with the many receipts of a large room counted after the first few.

@@ -12,12 +12,16 @@ use crate::{
 /// Members named one by one; the rest is counted.
 const NAMED: usize = 6;
 
+/// After the last heal, until no more was sent.
+pub(crate) fn members(schedule: &Schedule, history: &History) -> Vec<Deaf> {
+    let offs = schedule.faults.iter().map(|fault| fault.off.unwrap_or(fault.on));
+    let Some(from) = offs.max() else { return Vec::new() };
+    measure::deaf(history, from, schedule.load_ended.unwrap_or(history.end))
+}
+
 /// Empty when everyone heard.
 pub(crate) fn deaf(schedule: &Schedule, history: &History) -> String {
-    let offs = schedule.faults.iter().map(|fault| fault.off.unwrap_or(fault.on));
-    let Some(from) = offs.max() else { return String::new() };
-    let to = schedule.load_ended.unwrap_or(history.end);
-    let mut members = measure::deaf(history, from, to);
+    let mut members = members(schedule, history);
     if members.is_empty() {
         return String::new();
     }

@@ -29,6 +29,13 @@ pub(crate) fn faults(plan: &Plan, schedule: &Schedule, history: &History) -> Str
     text
 }
 
+/// Of a run that ended early: what was injected, and what showed it.
+pub(crate) fn faults_so_far(schedule: &Schedule) -> String {
+    let from = schedule.load_began.unwrap_or_default();
+    let faults: String = schedule.faults.iter().map(|fault| one(fault, from)).collect();
+    format!("Faults\n{}", if faults.is_empty() { "  none was injected\n" } else { &faults })
+}
+
 fn one(fault: &FaultSeen, from: At) -> String {
     let FaultSeen { kind, role, target, on, off, evidence, missing, .. } = fault;
     let off = off.map_or("never healed".to_owned(), |off| format!("healed at {}", seconds(off.since(from))));

@@ -57,6 +57,21 @@ pub(crate) fn junit(plan: &Plan, verdict: &Verdict, seconds: f64) -> String {
     )
 }
 
+/// Of a run without a verdict: one test case, which is an error.
+pub(crate) fn junit_unjudged(plan: &Plan, outcome: &str, why: &str, seconds: f64) -> String {
+    let name = escaped(&plan.drill.name);
+    let error = element("error", &format!("{outcome}: {why}"), "");
+    format!(
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites>
+  <testsuite name="{name}" tests="1" failures="0" errors="1" skipped="0" time="{seconds:.3}">
+    <testcase classname="{name}" name="the run comes to its end">{error}</testcase>
+  </testsuite>
+</testsuites>
+"#
+    )
+}
+
 fn element(name: &str, message: &str, text: &str) -> String {
     format!(r#"<{name} message="{}">{}</{name}>"#, escaped(message), escaped(text))
 }

@@ -21,7 +21,8 @@ use std::{fmt::Write as _, path::Path};
 use chaos_checkers::{Latency, Verdict};
 use chaos_observe::{History, SpanStore};
 
-pub(crate) use junit::junit;
+pub(crate) use faults::faults_so_far;
+pub(crate) use junit::{junit, junit_unjudged};
 
 use crate::{plan::Plan, schedule::Schedule};
 use anomalies::Traces;
@@ -39,7 +40,7 @@ pub(crate) struct Record<'r> {
 
 pub(crate) fn text(record: &Record<'_>) -> String {
     let Record { plan, schedule, history, verdict, spans, .. } = record;
-    let traces = Traces::new(schedule, spans);
+    let traces = Traces::new(plan, schedule, spans);
     let parts = [
         sentence::sentence(record),
         faults::faults(plan, schedule, history),
@@ -57,7 +58,9 @@ pub(crate) fn text(record: &Record<'_>) -> String {
 /// Latencies, telemetry and the harness's own lag: whether the times above mean anything.
 fn numbers(record: &Record<'_>) -> String {
     let (numbers, schedule) = (&record.verdict.numbers, record.schedule);
-    let mut text = "Numbers\n".to_owned();
+    let mut text =
+        "Numbers (times count from when a message was due, so they hold the wait for the message before it)\n"
+            .to_owned();
     let _ = writeln!(text, "  acks        {}", latency(&numbers.acks));
     let _ = writeln!(text, "  deliveries  {}", latency(&numbers.deliveries));
     let _ = writeln!(

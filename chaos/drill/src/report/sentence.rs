@@ -1,10 +1,10 @@
 //! The verdict in one sentence, and the reasons when it is not a pass.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use chaos_checkers::{Contract, Outcome, Rule, RuleResult, State, Verdict};
 
-use super::{Record, table::thousands};
+use super::{Record, deaf, table::thousands};
 
 pub(crate) fn sentence(record: &Record<'_>) -> String {
     let (plan, verdict) = (record.plan, record.verdict);
@@ -65,6 +65,16 @@ fn fail(record: &Record<'_>) -> String {
     let from_log = verdict.rules.get(&Rule::R12).map_or(0, |result| result.count);
     if from_log > 0 {
         let _ = write!(text, "; {} acknowledged messages are no longer in the log", thousands(from_log));
+    }
+    let deaf = deaf::members(record.schedule, record.history);
+    if !deaf.is_empty() {
+        let nodes: BTreeSet<_> = deaf.iter().map(|deaf| deaf.node.as_str()).collect();
+        let nodes = nodes.into_iter().collect::<Vec<_>>().join(", ");
+        let _ = write!(
+            text,
+            "; deaf on healthy connections after the last heal: {} memberships on {nodes}",
+            thousands(deaf.len() as u64)
+        );
     }
     text
 }

@@ -195,6 +195,12 @@ fn the_timeline_shows_who_was_primary_and_what_users_got() {
 }
 
 #[test]
+fn where_times_count_from_is_said_beside_them() {
+    let (text, _) = report(false);
+    says(&text, &["Numbers (times count from when a message was due"]);
+}
+
+#[test]
 fn it_ends_with_the_commands_to_run_again() {
     let (text, _) = report(false);
     says(&text, &["chaos drill primary-kill --seed 7", "chaos judge target/drills/primary-kill/then", "record: "]);

@@ -79,15 +79,23 @@ impl Stage<'_> {
         self.heal_rest().await
     }
 
+    /// Listed, journalled and told before it bites: an interrupt may come while it does, and must find it to heal.
     async fn inject(&mut self, id: &str, inject: &Inject, heal_after: Option<Duration>) -> Result<(), Ended> {
-        let injected = self.shown(inject.inject(id, &self.scene())).await.map_err(failed)?;
-        let (kind, target) = (injected.kind().to_owned(), injected.target.clone());
-        self.journal
-            .mark_at(injected.on, What::FaultOn { fault: id.to_owned(), kind: kind.clone(), target: target.clone() });
+        let aimed = self.shown(inject.aim(id, &self.scene())).await.map_err(failed)?;
+        let (kind, target) = (aimed.kind().to_owned(), aimed.target.clone());
         self.note(&format!("{kind} {target} ({})", inject.target()));
-        self.primaries_lost(&injected);
-        let heal_at = heal_after.map(|after| Instant::now() + after);
-        self.open.push(Open { injected, heal_at });
+        self.journal.mark_at(aimed.on, What::FaultOn { fault: id.to_owned(), kind, target });
+        let open = self.open.get_mut();
+        open.push(Open { injected: aimed, heal_at: None });
+        let nth = open.len() - 1;
+        {
+            let mut open = self.open.lock().await;
+            let fault = &mut open[nth];
+            self.shown(fault.injected.bite(&self.scene())).await.map_err(failed)?;
+            fault.heal_at = heal_after.map(|after| Instant::now() + after);
+            self.primaries_lost(&fault.injected);
+            self.shown(self.prove(&mut fault.injected)).await;
+        }
         self.write_down();
         Ok(())
     }
@@ -107,11 +115,9 @@ impl Stage<'_> {
 
     /// Asks every fault that still lacks a sign.
     async fn look(&mut self) {
-        let mut open = std::mem::take(&mut self.open);
-        for fault in open.iter_mut().filter(|fault| !fault.injected.missing().is_empty()) {
+        for fault in self.open.lock().await.iter_mut().filter(|fault| !fault.injected.missing().is_empty()) {
             self.prove(&mut fault.injected).await;
         }
-        self.open = open;
         self.write_down();
     }
 
@@ -124,15 +130,16 @@ impl Stage<'_> {
         }
     }
 
-    fn next_heal(&self) -> Option<Instant> {
-        self.open.iter().filter(|fault| fault.injected.off.is_none()).filter_map(|fault| fault.heal_at).min()
+    fn next_heal(&mut self) -> Option<Instant> {
+        let on = self.open.get_mut().iter().filter(|fault| fault.injected.off.is_none());
+        on.filter_map(|fault| fault.heal_at).min()
     }
 
-    fn healed(&self) -> usize {
-        self.open.iter().filter(|fault| fault.injected.off.is_some()).count()
+    fn healed(&mut self) -> usize {
+        self.open.get_mut().iter().filter(|fault| fault.injected.off.is_some()).count()
     }
 
-    fn before(&self) -> Before {
+    fn before(&mut self) -> Before {
         Before { epoch: self.watch.epoch(), promotions: self.watch.promoted(), heals: self.healed() }
     }
 
@@ -146,29 +153,40 @@ impl Stage<'_> {
         self.heal(|_| true).await
     }
 
-    /// On every way out; what cannot be healed stays in the heal list on disk and dies with the cluster.
-    pub(crate) async fn heal_everything(&mut self) {
-        if let Err(Ended::Failed(why)) = self.heal(|_| true).await {
-            self.note(&format!("not healed: {why}"));
+    /// On every way out. What cannot be healed stays in the heal list on disk, dies with the cluster, and is named.
+    pub(crate) async fn heal_everything(&mut self) -> Result<(), String> {
+        let on = self.open.get_mut().iter().map(|fault| &fault.injected).filter(|fault| fault.off.is_none());
+        let names: Vec<_> = on.map(|fault| format!("{} of {}", fault.kind(), fault.target)).collect();
+        if !names.is_empty() {
+            self.note(&format!("healing {}", names.join(", ")));
+        }
+        match self.heal(|_| true).await {
+            Err(Ended::Failed(why)) => {
+                self.note(&format!("not healed: {why}"));
+                Err(why)
+            }
+            _ => Ok(()),
         }
     }
 
     async fn heal(&mut self, which: impl Fn(&Open) -> bool) -> Result<(), Ended> {
-        let mut open = std::mem::take(&mut self.open);
         let mut failure = None;
+        let mut open = self.open.lock().await;
         for fault in open.iter_mut().filter(|fault| fault.injected.off.is_none() && which(fault)) {
             self.prove(&mut fault.injected).await;
             let healed = tokio::time::timeout(HEAL_WITHIN, fault.injected.heal(&self.scene())).await;
             let (id, target) = (fault.injected.id.clone(), fault.injected.target.clone());
             match healed {
-                Ok(Ok(())) => self.note(&format!("healed: {} of {target}", fault.injected.kind())),
+                Ok(Ok(())) => {
+                    self.note(&format!("healed: {} of {target}", fault.injected.kind()));
+                    self.journal.mark(What::FaultOff { fault: id });
+                }
                 Ok(Err(error)) => drop(failure.get_or_insert(error.to_string())),
                 Err(_) => drop(failure.get_or_insert(format!("{id} on {target} was not healed in {HEAL_WITHIN:?}"))),
             }
-            self.journal.mark(What::FaultOff { fault: id });
             self.record_span(&fault.injected);
         }
-        self.open = open;
+        drop(open);
         self.write_down();
         failure.map_or(Ok(()), |why| Err(Ended::Failed(why)))
     }
@@ -198,7 +216,7 @@ impl Stage<'_> {
 
     /// The schedule on disk, as of now.
     pub(crate) fn write_down(&mut self) {
-        self.schedule.faults = self.open.iter().map(|fault| seen(&fault.injected)).collect();
+        self.schedule.faults = self.open.get_mut().iter().map(|fault| seen(&fault.injected)).collect();
         self.schedule.promotions = self.watch.promotions();
         self.schedule.roles = self.watch.roles();
         self.store();

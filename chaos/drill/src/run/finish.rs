@@ -17,8 +17,8 @@ const LAST_SPANS: Duration = Duration::from_millis(400);
 const RECEIVER_STOP: Duration = Duration::from_secs(2);
 
 impl Stage<'_> {
-    /// Takes everything down and returns the record: where it is, and what really happened.
-    pub(crate) async fn close(mut self, ended: &Result<(), Ended>) -> Result<(RunDir, Schedule), RunError> {
+    /// Takes everything down and returns what really happened.
+    pub(crate) async fn close(mut self, ended: &Result<(), Ended>) -> Result<Schedule, RunError> {
         self.schedule.stopped = ended.as_ref().err().map(|ended| match ended {
             Ended::Aborted(why) | Ended::NeverSteady(why) | Ended::Failed(why) => why.clone(),
         });
@@ -49,7 +49,7 @@ impl Stage<'_> {
         let text = toml::to_string(&schedule).map_err(harness)?;
         dir.write("schedule.toml", &text)?;
         journal.finish().map_err(harness)?;
-        Ok((dir, schedule))
+        Ok(schedule)
     }
 }
 

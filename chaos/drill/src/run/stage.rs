@@ -38,7 +38,7 @@ const READ_WITHIN: Duration = Duration::from_secs(15);
 const CANARIES_WITHIN: Duration = Duration::from_secs(10);
 const LIVE_EVERY: Duration = Duration::from_millis(500);
 
-/// A fault that is on.
+/// A fault that is on, or was.
 pub(crate) struct Open {
     pub(crate) injected: Injected,
     /// `None`: when all others are healed.
@@ -60,7 +60,8 @@ pub(crate) struct Stage<'r> {
     pub(crate) watch: Watch,
     pub(crate) heal_list: HealList,
     pub(crate) tasks: JoinSet<()>,
-    pub(crate) open: Vec<Open>,
+    /// Never taken out of here: an interrupt drops whatever is under way, and a fault must not go with it.
+    pub(crate) open: tokio::sync::Mutex<Vec<Open>>,
     pub(crate) schedule: Schedule,
     /// What steps by the clock count from.
     pub(crate) began: At,
@@ -72,9 +73,12 @@ pub(crate) struct Stage<'r> {
 
 impl<'r> Stage<'r> {
     /// Boots everything and lets the users gather.
-    pub(crate) async fn up(settings: &'r Settings, audience: &'r dyn Audience) -> Result<Stage<'r>, RunError> {
+    pub(crate) async fn up(
+        settings: &'r Settings,
+        dir: RunDir,
+        audience: &'r dyn Audience,
+    ) -> Result<Stage<'r>, RunError> {
         let drill = &settings.plan.drill;
-        let dir = RunDir::create(&settings.runs, &drill.name, Vec::new())?;
         let plan = toml::to_string(&settings.plan).map_err(|error| RunError::record(&dir.plan(), error))?;
         dir.write("plan.toml", &plan)?;
         let clock = Clock::start();
@@ -102,7 +106,7 @@ impl<'r> Stage<'r> {
         let load = drill.workload.start(targets, drill.seed, clock, recorder.clone(), spans.clone());
         let load = load.await.map_err(harness)?;
         let schedule = Schedule { began_unix_ns: clock.unix_ns(At::default()), ..Schedule::default() };
-        let (open, rate) = (Vec::new(), Mutex::new(Rate::new()));
+        let (open, rate) = (tokio::sync::Mutex::default(), Mutex::new(Rate::new()));
         Ok(Stage {
             drill,
             audience,

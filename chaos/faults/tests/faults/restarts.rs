@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaos_faults::{Everyone, FastRestart, RedisTarget, Restart, RollingRestart, Sign, Target};
+use chaos_faults::{Everyone, FastRestart, Inject, RedisTarget, Restart, RollingRestart, Sign, Target};
 
 use crate::stage::{busiest, on_stage};
 
@@ -32,6 +32,23 @@ fn a_fast_restart_is_over_before_anyone_takes_over() {
         let fast = FastRestart { redis: busiest(), down_for: Duration::from_millis(50) };
         let fast = stage.bites(fast, &[Sign::ProcessReplaced, Sign::NobodyTookOver]).await;
         stage.heals(fast).await;
+    });
+}
+
+#[test]
+fn a_bite_that_is_given_up_half_way_is_healed() {
+    on_stage(|stage| async move {
+        let fast = Inject::from(FastRestart { redis: busiest(), down_for: Duration::from_hours(1) });
+        let mut fast = fast.aim("1", &stage.scene()).await.unwrap();
+        assert_eq!(stage.to_heal(), ["1"], "on disk before it bites");
+        let server = fast.servers().next().unwrap();
+        let scene = stage.scene();
+        tokio::select! {
+            bitten = fast.bite(&scene) => panic!("it was to be down for an hour: {bitten:?}"),
+            () = stage.has_ended(server) => {}
+        }
+        stage.heals(fast).await;
+        assert!(!stage.cluster().state(server).has_ended(), "{server} runs again");
     });
 }
 

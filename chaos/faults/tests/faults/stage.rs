@@ -105,6 +105,14 @@ impl Stage {
         self.is_well().await;
     }
 
+    pub(crate) async fn has_ended(&self, server: Server) {
+        let deadline = Instant::now() + DEADLINE;
+        while !self.cluster().state(server).has_ended() {
+            assert!(Instant::now() < deadline, "{server} still runs");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub(crate) async fn is_well(&self) {
         assert_eq!(self.cluster().links().faulty(), [], "every link carries as before");
         self.cluster().wait_until_level(DEADLINE).await.unwrap();

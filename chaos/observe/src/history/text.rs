@@ -7,13 +7,14 @@ use std::{
 };
 
 use super::{Builder, History, Record};
+use crate::lines::wrong;
 
 /// Why a stored history cannot be judged.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     #[error("history {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("history {}:{line}: {source}", path.display())]
+    #[error("history {}:{line}: {}", path.display(), wrong(source))]
     Line { path: PathBuf, line: usize, source: serde_json::Error },
 }
 

@@ -42,7 +42,7 @@ impl Serialize for Line {
 pub enum SpansError {
     #[error("spans {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("spans {}:{line}: {source}", path.display())]
+    #[error("spans {}:{line}: {}", path.display(), crate::lines::wrong(source))]
     Line { path: PathBuf, line: usize, source: serde_json::Error },
 }
 

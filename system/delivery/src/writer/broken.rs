@@ -41,7 +41,7 @@ impl<E: Edge> Writer<'_, E> {
 
     async fn calls_or_reads(&mut self, batch: &[Arc<Message>]) -> Result<Vec<Value>, LinkError> {
         let mut known = vec![Value::Nil; batch.len()];
-        if self.shared.rules.read_only_hit() {
+        if self.shared.config.broken.read_only_hit {
             let mut reads = redis::pipe();
             for message in batch {
                 reads.cmd("GET").arg(names::dedupe(message.partition, &message.hash));

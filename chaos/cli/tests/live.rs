@@ -1,0 +1,168 @@
+//! What the command does when a run does not come to its end: it heals, says why in one sentence, and leaves a record.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use chaos_cluster::{Engine, EngineChoice, Places, cache_folder, find_or_fetch};
+use serde_json::Value;
+
+/// Far above what a boot takes, so that only what never comes fails.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// A hung primary, and restarts that cannot go on as long as it hangs.
+const DRILL: &str = r#"format = 1
+title = "two faults that are on when somebody has had enough"
+longest = "2m"
+steady = "1s"
+[cluster]
+chat_nodes = 1
+redis = { shards = 3, replicas_per_shard = 1, node_timeout = "2s" }
+[workload.fan_out]
+rooms = 3
+members_per_room = 3
+sends_per_second = 30
+[[step]]
+at = "2s"
+inject = { pause = { redis = "busiest_primary" } }
+heal_after = "60s"
+[[step]]
+at = "2s"
+inject = { rolling_restart = { of = "chat" } }
+heal_after = "1s"
+[expect]
+contract = "acked_is_durable"
+exercises = ["R1"]
+"#;
+
+/// A place of its own for each test, empty.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Place {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a writable folder");
+        fs::write(path.join("drill.toml"), DRILL).expect("a writable folder");
+        Place(path)
+    }
+
+    fn drill(&self, environment: &[(&str, &Path)]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+        command.args(["drill", "drill.toml", "--runs", "runs"]).current_dir(&self.0);
+        command.envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the binary starts")
+    }
+
+    /// A file of the run; empty when it is not there.
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.join("runs/drill/latest").join(name)).unwrap_or_default()
+    }
+
+    /// What the run says of a run that was not judged.
+    fn says(&self, outcome: &str, why: &str) {
+        let verdict: Value = serde_json::from_str(&self.read("verdict.json")).expect("a verdict.json");
+        assert_eq!(verdict["outcome"], outcome);
+        for file in ["verdict.json", "junit.xml", "report.txt"] {
+            assert!(self.read(file).contains(why), "{why:?} in {file}:\n{}", self.read(file));
+        }
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn interrupt(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(sent.success());
+}
+
+fn ended(child: Child) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = child.wait_with_output().expect("it ends");
+    (status.code(), String::from_utf8_lossy(&stderr).into_owned())
+}
+
+fn engine() -> Engine {
+    let places = Places {
+        given: env::var_os("HOLDFAST_REDIS_SERVER").map(PathBuf::from),
+        path: env::var_os("PATH"),
+        cache: cache_folder(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")),
+        fetch: true,
+    };
+    find_or_fetch(EngineChoice::Any, &places, &|_| ()).expect("an engine")
+}
+
+#[test]
+fn an_interrupt_while_a_fault_bites_heals_it_and_leaves_it_in_the_record() {
+    let place = Place::new("interrupted");
+    let drill = place.drill(&[]);
+    until("both faults are on", || {
+        let list = place.read("heal.json");
+        list.contains("\"pause\"") && list.contains("rolling_restart")
+    });
+    interrupt(&drill);
+    let (code, told) = ended(drill);
+    assert_eq!(code, Some(4), "{told}");
+    let healing = told.lines().find(|line| line.contains("healing pause of redis-"));
+    assert!(healing.is_some_and(|line| line.contains("rolling_restart of chat-1")), "what it heals:\n{told}");
+    assert!(told.contains("interrupted; everything is healed"), "{told}");
+    assert_eq!(place.read("heal.json").trim(), "[]");
+    let journal = place.read("journal.jsonl");
+    let schedule = place.read("schedule.toml");
+    for fault in ["pause", "rolling_restart"] {
+        let on = journal.lines().any(|line| line.contains("fault_on") && line.contains(&format!("\"{fault}\"")));
+        assert!(on, "{fault} is on in:\n{journal}");
+        assert!(schedule.contains(&format!("kind = \"{fault}\"")), "{fault} in:\n{schedule}");
+        assert!(place.read("report.txt").contains(fault), "{}", place.read("report.txt"));
+    }
+    assert_eq!(journal.matches("fault_off").count(), 2, "{journal}");
+    place.says("aborted", "interrupted");
+    let run = place.0.join("runs/drill/latest");
+    let again = Command::new(env!("CARGO_BIN_EXE_chaos")).arg("judge").arg(run).output().expect("the binary starts");
+    let again = (again.status.code(), String::from_utf8_lossy(&again.stderr).into_owned());
+    assert!(again.0 == Some(4) && again.1.contains("could be judged: interrupted"), "{again:?}");
+}
+
+#[test]
+fn a_chat_node_that_ends_at_once_is_named_with_its_program() {
+    let place = Place::new("no-node");
+    let (code, told) = ended(place.drill(&[("CHAT_NODE", Path::new("/bin/false"))]));
+    assert_eq!(code, Some(70), "{told}");
+    for words in ["chat-1 did not start: /bin/false ended with exit code 1", "it wrote nothing to its log"] {
+        assert!(told.contains(words), "{words:?} in:\n{told}");
+    }
+    place.says("harness", "chat-1 did not start");
+}
+
+/// Nobody may mount a small disk in a test: here one server says what a Redis on a full disk says, and works on.
+#[test]
+fn a_full_disk_under_the_servers_ends_the_run_and_is_named() {
+    let place = Place::new("full-disk");
+    let server = place.0.join("redis-server");
+    let Engine { program, library_path, .. } = engine();
+    let libraries = library_path.map(|path| format!("export LD_LIBRARY_PATH={}\n", path.display()));
+    let script = format!(
+        "#!/bin/sh\n{}case \"$PWD\" in\n*/redis-3) (sleep 8; echo '# Error writing to the AOF file: No space left on \
+         device') & ;;\nesac\nexec {} \"$@\"\n",
+        libraries.unwrap_or_default(),
+        program.display()
+    );
+    fs::write(&server, script).expect("a writable folder");
+    let mode = Command::new("chmod").arg("+x").arg(&server).status().expect("chmod");
+    assert!(mode.success());
+    let (code, told) = ended(place.drill(&[("HOLDFAST_REDIS_SERVER", &server)]));
+    assert_eq!(code, Some(70), "{told}");
+    for words in ["the disk is full: redis-3 ", "redis-3.log:", "  # Error writing to the AOF file: No space left on"] {
+        assert!(told.contains(words), "{words:?} in:\n{told}");
+    }
+    place.says("harness", "the disk is full");
+}
