@@ -70,13 +70,9 @@ impl Peer {
         (alone.len() < frame.len()).then_some(alone)
     }
 
-    /// The first question about a message of `bytes`: which tiers come into question. `next` is where the room's stream
-    /// stands.
+    /// How a message of `bytes` from that room goes to this peer, which agreed to compression. `next`: where a stream is
+    /// that it could follow.
     pub(super) fn tier(&mut self, room: u64, next: Option<Place>, bytes: usize) -> Tier {
-        let Some((_, agreed)) = self.agreed else { return Tier::Plain };
-        if agreed.without_context {
-            return Tier::Alone;
-        }
         if let Window::Shares(share) = &mut self.window
             && share.room != room
         {

@@ -1,12 +1,12 @@
 //! The other side: takes the server's frames apart and inflates them as browsers do, with one window per connection.
-//! Two inflaters at once: zlib's algorithm with the window that was agreed on, and an independent one.
+//! Three inflaters at once: zlib's algorithm, an independent one, and one that insists on the window that was agreed on.
 
 use flate2::{Decompress, FlushDecompress};
 use miniz_oxide::inflate::stream::{InflateState, inflate};
 use miniz_oxide::{DataFormat, MZFlush};
 
-/// Output is asked for in such pieces, so that what lies further back can only come from the window.
-const PIECE: usize = 32;
+use crate::strict::Strict;
+
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// A frame taken apart.
@@ -18,6 +18,7 @@ pub(crate) struct Frame<'a> {
 
 pub(crate) struct Browser {
     zlib: Decompress,
+    strict: Strict,
     other: Box<InflateState>,
     /// Forget everything after each message.
     without_context: bool,
@@ -25,8 +26,9 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) fn new(window_bits: u8, without_context: bool) -> Self {
-        let zlib = Decompress::new_with_window_bits(false, window_bits);
-        Browser { zlib, other: InflateState::new_boxed(DataFormat::Raw), without_context }
+        let zlib = Decompress::new(false);
+        let strict = Strict::new(window_bits);
+        Browser { zlib, strict, other: InflateState::new_boxed(DataFormat::Raw), without_context }
     }
 
     /// The content of a finished frame, and whether it was compressed. Panics where a browser would fail.
@@ -38,9 +40,10 @@ impl Browser {
         }
         let input = [payload, &TAIL].concat();
         let content = self.zlib(&input);
-        assert_eq!(content, self.other(&input), "two inflaters agree");
+        assert!(content == self.other(&input) && content == self.strict.inflate(&input), "three inflaters agree");
         if self.without_context {
             self.zlib.reset(false);
+            self.strict.forget();
             self.other.reset(DataFormat::Raw);
         }
         (content, true)
@@ -50,13 +53,11 @@ impl Browser {
         let mut content = Vec::new();
         let start = self.zlib.total_in();
         loop {
-            let mut piece = [0; PIECE];
-            let (taken, made) = ((self.zlib.total_in() - start) as usize, self.zlib.total_out());
-            let status = self.zlib.decompress(&input[taken..], &mut piece, FlushDecompress::Sync);
-            let made = (self.zlib.total_out() - made) as usize;
-            content.extend_from_slice(&piece[..made]);
+            content.reserve(64 * 1024);
+            let (taken, had) = ((self.zlib.total_in() - start) as usize, content.len());
+            let status = self.zlib.decompress_vec(&input[taken..], &mut content, FlushDecompress::Sync);
             assert!(status.is_ok(), "zlib: {status:?} after {} bytes", content.len());
-            if made == 0 {
+            if content.len() == had {
                 assert_eq!((self.zlib.total_in() - start) as usize, input.len(), "all of it is read");
                 return content;
             }

@@ -217,7 +217,7 @@ fn corrupt_and_unfinished_messages_end_the_connection() {
     for cut in 1..good.len() - 1 {
         ends_with(message(FIN | RSV1 | TEXT, &good[..cut]), DecodeError::Corrupt);
     }
-    for junk in [&[0xff][..], &[0x06], b"not deflate at all", &[0x03, 0x00, 0x07]] {
+    for junk in [&[0xff][..], &[0x06], b"not deflate at all", &[0x03, 0x00, 0x07], &[0, 0xff, 0xff, 0, 0]] {
         ends_with(message(FIN | RSV1 | TEXT, junk), DecodeError::Corrupt);
     }
 }

@@ -4,3 +4,4 @@ mod browser;
 mod corpus;
 mod incoming;
 mod model;
+mod strict;

@@ -13,8 +13,8 @@ use crate::browser::{Browser, plain};
 
 const MEMBERS: usize = 9;
 const ROOMS: usize = 3;
-const STREAMS: usize = 3;
-const THRESHOLD: usize = 40;
+const STREAMS: usize = 2;
+const THRESHOLDS: [usize; 2] = [0, 40];
 
 /// What is offered, what window that means, and whether each message stands alone.
 const OFFERS: &[(&str, u8, bool)] = &[
@@ -129,16 +129,25 @@ struct World {
     members: Vec<Member>,
     late: Vec<Late>,
     now: Instant,
+    threshold: usize,
     plain: usize,
     sent: usize,
 }
 
 impl World {
-    fn new(settings: Settings) -> Self {
-        let deflate = Deflate::new(settings);
+    fn new(threshold: usize) -> Self {
+        let deflate = Deflate::new(Settings { threshold, streams: STREAMS, ..Settings::default() });
         let rooms = (0..ROOMS).map(|_| deflate.room()).collect();
-        let mut world =
-            World { deflate, rooms, members: Vec::new(), late: Vec::new(), now: Instant::now(), plain: 0, sent: 0 };
+        let mut world = World {
+            deflate,
+            rooms,
+            members: Vec::new(),
+            late: Vec::new(),
+            now: Instant::now(),
+            threshold,
+            plain: 0,
+            sent: 0,
+        };
         for nth in 0..MEMBERS {
             let member = world.member(nth % OFFERS.len());
             world.members.push(member);
@@ -191,7 +200,7 @@ impl World {
         for nth in members {
             let member = &mut self.members[nth];
             let frame = broadcast.frame(&mut member.peer);
-            member.reads(&frame, text);
+            member.reads(&frame, text, self.threshold);
             (self.plain, self.sent) = (self.plain + text.length, self.sent + frame.len());
         }
     }
@@ -207,16 +216,16 @@ impl World {
         let shared = member.peer.shares_a_context();
         let alone = member.peer.alone(&frame);
         assert!(!shared || alone.is_none(), "it would lose the room's context");
-        member.reads(&alone.unwrap_or(Bytes::from(frame)), text);
+        member.reads(&alone.unwrap_or(Bytes::from(frame)), text, self.threshold);
         assert_eq!(member.peer.shares_a_context(), shared);
     }
 }
 
 impl Member {
-    fn reads(&mut self, frame: &[u8], text: Text) {
+    fn reads(&mut self, frame: &[u8], text: Text, threshold: usize) {
         let (content, compressed) = self.browser.read(frame);
         assert!(content == text.bytes(), "another message than was sent: {text:?}");
-        assert!(!compressed || (self.compresses && text.length >= THRESHOLD), "compressed unasked: {text:?}");
+        assert!(!compressed || (self.compresses && text.length >= threshold), "compressed unasked: {text:?}");
         assert_eq!(frame[0] & 0x0f, if text.binary { 2 } else { 1 });
     }
 }
@@ -225,15 +234,14 @@ fn frame(text: Text) -> Vec<u8> {
     plain(if text.binary { 0x82 } else { 0x81 }, &text.bytes())
 }
 
-fn settings() -> Settings {
-    Settings { threshold: THRESHOLD, streams: STREAMS, ..Settings::default() }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
-    fn every_member_reads_what_was_said_whatever_happens(events in prop::collection::vec(event(), 1..400)) {
-        let mut world = World::new(settings());
+    fn every_member_reads_what_was_said_whatever_happens(
+        threshold in prop::sample::select(&THRESHOLDS),
+        events in prop::collection::vec(event(), 1..400),
+    ) {
+        let mut world = World::new(threshold);
         for event in events {
             world.happens(event);
         }
@@ -244,7 +252,7 @@ proptest! {
 #[test]
 fn the_model_goes_through_epochs_tiers_and_losses() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut world = World::new(settings());
+    let mut world = World::new(THRESHOLDS[0]);
     let mut shared = 0;
     for _ in 0..6000 {
         let event = event().new_tree(&mut runner).unwrap().current();
