@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, UPGRADE};
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
 use bytes::Bytes;
@@ -20,11 +20,18 @@ use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::SocketRef;
 use socketioxide::handler::{MessageHandler, Value};
 use socketioxide::socket::Socket;
+use system_wire::deflate::{self, Deflate, Peer};
 use system_wire::{Batch, Connection, Passage, Room, Settings, Wire, frame, upgrade};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-type Engine = Arc<dyn Fn(Wire, Request<()>) + Send + Sync>;
+/// Bytes of a message at most.
+const LARGEST: usize = 1_000_000;
+
+struct Server {
+    engine: Box<dyn Fn(Wire, Request<()>) + Send + Sync>,
+    deflate: Arc<Deflate>,
+}
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -35,7 +42,8 @@ async fn main() -> std::io::Result<()> {
 }
 
 pub(crate) async fn serve(listener: TcpListener) -> std::io::Result<()> {
-    let room = Room::new(Batch::new());
+    let deflate = Deflate::new(deflate::Settings { threshold: 0, ..deflate::Settings::default() });
+    let room = Room::new(Batch::new(), deflate.room());
     // Frames find no buffer of their own while a client is silent.
     let (service, io) = SocketIo::builder().ws_read_buffer_size(256).build_svc();
     io.ns("/", async move |socket: SocketRef| {
@@ -46,28 +54,35 @@ pub(crate) async fn serve(listener: TcpListener) -> std::io::Result<()> {
         let _ = room.join(&connection);
     });
     // It answers at once, and goes on in a task of its own.
-    let engine: Engine = Arc::new(move |wire, request| {
+    let engine = Box::new(move |wire, request| {
         let _ = Service::call(&service, (wire, request)).now_or_never();
     });
-    let app = Router::new().route("/socket.io/", get(handshake)).with_state(engine);
+    let server = Arc::new(Server { engine, deflate });
+    let app = Router::new().route("/socket.io/", get(handshake)).with_state(server);
     axum::serve(listener, app).await
 }
 
 /// Answers the upgrade. A real server checks version, transport and origin here.
-async fn handshake(State(engine): State<Engine>, request: Request<Body>) -> Response<Body> {
-    let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY).cloned() else {
+async fn handshake(State(server): State<Arc<Server>>, request: Request<Body>) -> Response<Body> {
+    let offers = request.headers().get_all(SEC_WEBSOCKET_EXTENSIONS).iter().filter_map(|offers| offers.to_str().ok());
+    let (Some(key), Ok(agreed)) = (request.headers().get(SEC_WEBSOCKET_KEY).cloned(), server.deflate.negotiate(offers))
+    else {
         return Response::builder().status(StatusCode::BAD_REQUEST).body(Body::empty()).unwrap_or_default();
     };
-    tokio::spawn(async move { switch(&engine, request).await });
-    let switching = Response::builder()
+    let peer = server.deflate.peer(agreed);
+    tokio::spawn(async move { switch(&server, request, peer).await });
+    let mut switching = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header(CONNECTION, "Upgrade")
         .header(UPGRADE, "websocket")
         .header(SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()));
+    if let Some(agreed) = agreed {
+        switching = switching.header(SEC_WEBSOCKET_EXTENSIONS, agreed.to_string());
+    }
     switching.body(Body::empty()).unwrap_or_default()
 }
 
-async fn switch(engine: &Engine, request: Request<Body>) {
+async fn switch(server: &Server, request: Request<Body>, peer: Peer) {
     let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
     let Ok((stream, early)) = upgrade::tcp(upgraded) else { return };
     let settings = Settings {
@@ -77,12 +92,13 @@ async fn switch(engine: &Engine, request: Request<Body>) {
         inspect: |payload| if payload.starts_with(b"40{") { Passage::Opens } else { Passage::Pass },
     };
     let (connection, wire) = Connection::new(Arc::new(stream), early, settings, ());
+    let wire = wire.compressed(peer, LARGEST);
     // socketioxide queues the answer to CONNECT and runs the handler then: nothing of ours may be faster.
     connection.hold();
     // What socketioxide keeps as long as the socket: no headers, and no way to keep the connection.
     let request = Request::get("/socket.io/?EIO=4&transport=websocket").extension(Arc::downgrade(&connection));
     if let Ok(request) = request.body(()) {
-        engine(wire, request);
+        (server.engine)(wire, request);
     }
 }
 

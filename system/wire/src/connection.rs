@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::batch::Batch;
+use crate::deflate::{Broadcast, DecodeError, Peer};
 use crate::drain;
 use crate::queue::Queue;
 use crate::room::{Key, Room};
@@ -74,6 +75,8 @@ enum State {
 }
 
 struct Out {
+    /// What the other side can inflate.
+    peer: Peer,
     /// Given back when the stream has ended and nothing waits any more, whoever still holds the handle.
     transport: Option<Arc<dyn Transport>>,
     queue: Queue,
@@ -113,6 +116,7 @@ impl Connection {
         guard: G,
     ) -> (Arc<Connection>, Wire<G>) {
         let out = Out {
+            peer: Peer::default(),
             transport: Some(Arc::clone(&transport)),
             queue: Queue::default(),
             held: Queue::default(),
@@ -138,7 +142,7 @@ impl Connection {
     /// Queues a finished frame and writes what waits, at once. Returns how many bytes still do.
     pub fn send(self: &Arc<Self>, frame: Bytes) -> Result<usize, Closed> {
         let mut out = self.lock();
-        out.push(frame)?;
+        out.push(|peer| alone(peer, frame))?;
         self.write(&mut out);
         out.takes().map(|()| out.waiting())
     }
@@ -146,6 +150,15 @@ impl Connection {
     /// Queues a finished frame; the batch writes it soon, together with what comes until then. Returns how many bytes
     /// wait.
     pub fn push(self: &Arc<Self>, frame: Bytes, batch: &Arc<Batch>) -> Result<usize, Closed> {
+        self.queue(batch, |peer| alone(peer, frame))
+    }
+
+    /// As [`Connection::push`], a message of a room in the form that the other side can read.
+    pub fn push_broadcast(self: &Arc<Self>, message: &Broadcast, batch: &Arc<Batch>) -> Result<usize, Closed> {
+        self.queue(batch, |peer| message.frame(peer))
+    }
+
+    fn queue(self: &Arc<Self>, batch: &Arc<Batch>, frame: impl FnOnce(&mut Peer) -> Bytes) -> Result<usize, Closed> {
         let mut out = self.lock();
         out.push(frame)?;
         if out.waiting() > self.settings.limit {
@@ -159,6 +172,21 @@ impl Connection {
             batch.add(Arc::clone(self));
         }
         Ok(waiting)
+    }
+
+    /// Before anything was queued.
+    pub(crate) fn compress_for(&self, peer: Peer) {
+        self.lock().peer = peer;
+    }
+
+    /// The peer sent what cannot be inflated: it is told why, and the stream ends.
+    pub(crate) fn refuse(self: &Arc<Self>, error: DecodeError) {
+        let mut out = self.lock();
+        if out.state == State::Open {
+            out.queue.push(crate::frame::close(error.close_code()));
+            out.state = State::Closing;
+            self.write(&mut out);
+        }
     }
 
     /// Writes what waits.
@@ -369,8 +397,9 @@ impl Connection {
 }
 
 impl Out {
-    fn push(&mut self, frame: Bytes) -> Result<(), Closed> {
+    fn push(&mut self, frame: impl FnOnce(&mut Peer) -> Bytes) -> Result<(), Closed> {
         self.takes()?;
+        let frame = frame(&mut self.peer);
         let queue = if self.opening > 0 { &mut self.held } else { &mut self.queue };
         queue.push(frame);
         Ok(())
@@ -383,10 +412,10 @@ impl Out {
             let (frame, after) = crate::frame::split(frames).ok_or_else(half)?;
             frames = after;
             match if frame.is_text() { inspect(frame.payload) } else { Passage::Pass } {
-                Passage::Instead(payload) => self.queue.push(crate::frame::text(&payload)),
-                Passage::Pass => self.queue.push(Bytes::copy_from_slice(frame.whole)),
+                Passage::Instead(payload) => self.pass(&crate::frame::text(&payload)),
+                Passage::Pass => self.pass(frame.whole),
                 Passage::Opens => {
-                    self.queue.push(Bytes::copy_from_slice(frame.whole));
+                    self.pass(frame.whole);
                     self.opened();
                 }
             }
@@ -396,6 +425,11 @@ impl Out {
             }
         }
         Ok(())
+    }
+
+    fn pass(&mut self, frame: &[u8]) {
+        let alone = self.peer.alone(frame);
+        self.queue.push(alone.unwrap_or_else(|| Bytes::copy_from_slice(frame)));
     }
 
     fn opened(&mut self) {
@@ -424,4 +458,8 @@ impl Out {
             State::Cut(_) | State::Broken => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
+}
+
+fn alone(peer: &mut Peer, frame: Bytes) -> Bytes {
+    peer.alone(&frame).unwrap_or(frame)
 }

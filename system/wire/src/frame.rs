@@ -29,6 +29,12 @@ pub fn text(payload: &str) -> Bytes {
     frame.freeze()
 }
 
+/// A Close frame without a reason (RFC 6455, section 5.5.1).
+pub(crate) fn close(code: u16) -> Bytes {
+    let [high, low] = code.to_be_bytes();
+    Bytes::copy_from_slice(&[FIN | CLOSE, 2, high, low])
+}
+
 /// One frame within a run of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {

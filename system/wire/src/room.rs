@@ -7,11 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::batch::Batch;
 use crate::connection::{Closed, Connection};
+use crate::deflate;
 
 /// One membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,11 +24,12 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 pub struct Room {
     members: Mutex<BTreeMap<Key, Arc<Connection>>>,
     batch: Arc<Batch>,
+    deflate: Arc<deflate::Room>,
 }
 
 impl Room {
-    pub fn new(batch: Arc<Batch>) -> Arc<Self> {
-        Arc::new(Room { members: Mutex::default(), batch })
+    pub fn new(batch: Arc<Batch>, deflate: Arc<deflate::Room>) -> Arc<Self> {
+        Arc::new(Room { members: Mutex::default(), batch, deflate })
     }
 
     /// From now on the connection gets what is broadcast here.
@@ -51,7 +54,8 @@ impl Room {
     /// To every member, all in the order of the calls. Returns how many there are.
     pub fn broadcast(&self, frame: &Bytes) -> usize {
         let mut members = self.lock();
-        members.retain(|_, member| member.push(frame.clone(), &self.batch).is_ok());
+        let message = self.deflate.broadcast(frame.clone(), Instant::now());
+        members.retain(|_, member| member.push_broadcast(&message, &self.batch).is_ok());
         members.len()
     }
 

@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::Connection;
+use crate::deflate::{Decoder, Peer};
 use crate::scratch;
 use crate::transport::Transport;
 
@@ -20,12 +21,27 @@ pub struct Wire<G = ()> {
     transport: Arc<dyn Transport>,
     /// Read and not yet asked for.
     rest: Bytes,
+    /// Makes plain what comes compressed.
+    decoder: Option<Box<Decoder>>,
     _guard: G,
 }
 
 impl<G> Wire<G> {
     pub(crate) fn new(connection: Arc<Connection>, transport: Arc<dyn Transport>, rest: Bytes, guard: G) -> Self {
-        Wire { connection, transport, rest, _guard: guard }
+        Wire { connection, transport, rest, decoder: None, _guard: guard }
+    }
+
+    /// Compresses from now on, both ways, as was agreed with the peer; nothing was read or written yet. `limit`: bytes
+    /// of a message inflated, which the server above should allow a frame. A larger message ends the connection.
+    #[must_use]
+    pub fn compressed(mut self, peer: Peer, limit: usize) -> Self {
+        if peer.agreement().is_some() {
+            let mut decoder = Decoder::new(limit);
+            decoder.push(&std::mem::take(&mut self.rest));
+            self.decoder = Some(Box::new(decoder));
+            self.connection.compress_for(peer);
+        }
+        self
     }
 
     fn hand_over(&mut self, into: &mut ReadBuf<'_>) {
@@ -42,6 +58,9 @@ impl<G: Unpin> AsyncRead for Wire<G> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.connection.poll_readable(context))?;
+        if let Some(decoder) = &mut this.decoder {
+            return poll_decoded(decoder, &this.connection, &*this.transport, context, into);
+        }
         if !this.rest.is_empty() {
             this.hand_over(into);
             return Poll::Ready(Ok(()));
@@ -57,6 +76,34 @@ impl<G: Unpin> AsyncRead for Wire<G> {
         }))?;
         this.rest = rest;
         Poll::Ready(Ok(()))
+    }
+}
+
+fn poll_decoded(
+    decoder: &mut Decoder,
+    connection: &Arc<Connection>,
+    transport: &dyn Transport,
+    context: &mut Context<'_>,
+    into: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        let read = decoder.read(into.initialize_unfilled()).map_err(|error| {
+            connection.refuse(error);
+            io::Error::new(io::ErrorKind::InvalidData, error)
+        })?;
+        if read > 0 {
+            into.advance(read);
+            return Poll::Ready(Ok(()));
+        }
+        let ended = ready!(scratch::with(|scratch| {
+            let mut scratch = ReadBuf::new(scratch);
+            ready!(transport.poll_read(context, &mut scratch))?;
+            decoder.push(scratch.filled());
+            Poll::Ready(io::Result::Ok(scratch.filled().is_empty()))
+        }))?;
+        if ended {
+            return Poll::Ready(Ok(()));
+        }
     }
 }
 

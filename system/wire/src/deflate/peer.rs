@@ -11,15 +11,18 @@ use super::header::plain_message;
 use super::negotiation::Agreement;
 use super::stream::{EPOCH, Fed, Place, compressed};
 
-/// The other side of a connection. To be asked under the lock that orders the connection's bytes.
+/// The other side of a connection; by default one that takes everything plain. To be asked under the lock that orders
+/// the connection's bytes.
+#[derive(Default)]
 pub struct Peer {
     agreed: Option<(Arc<Deflate>, Agreement)>,
     window: Window,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Window {
     /// Nothing that a stream wrote, or nothing that is of use any more: the peer waits for an epoch.
+    #[default]
     Waiting,
     /// The first messages of a room's epoch, and nothing compressed after them.
     Shares(Share),

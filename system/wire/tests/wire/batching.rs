@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use system_wire::{Batch, Room};
 
-use super::peer::{Noting, text};
+use super::peer::{Noting, room, text};
 
 fn strings(numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|number| number.to_string()).collect()
@@ -22,7 +21,7 @@ async fn what_comes_within_one_turn_goes_in_one_write_to_each_member() {
     let ann = Noting::named("ann");
     let bob = ann.like("bob");
     let ((ann_here, _ann), (bob_here, _bob)) = (ann.connect(), bob.connect());
-    let (one, other) = (Room::new(Batch::new()), Room::new(Batch::new()));
+    let (one, other) = (room(), room());
     one.join(&ann_here).unwrap();
     one.join(&bob_here).unwrap();
     other.join(&bob_here).unwrap();
@@ -44,7 +43,7 @@ async fn answers_leave_before_the_fan_out() {
     let asker = Noting::named("asker");
     let member = asker.like("member");
     let ((asker_here, _asker), (member_here, _member)) = (asker.connect(), member.connect());
-    let room = Room::new(Batch::new());
+    let room = room();
     room.join(&member_here).unwrap();
     let stored = Arc::new(tokio::sync::Notify::new());
     let answering = tokio::spawn({
@@ -67,7 +66,7 @@ async fn answers_leave_before_the_fan_out() {
 async fn a_large_fan_out_lets_others_run() {
     let asker = Noting::named("asker");
     let (asker_here, _asker) = asker.connect();
-    let room = Room::new(Batch::new());
+    let room = room();
     let members: Vec<_> = (0..200).map(|_| asker.like("member").connect()).collect();
     for (member, _) in &members {
         room.join(member).unwrap();

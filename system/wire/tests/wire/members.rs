@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use system_wire::{Batch, Room};
 
-use super::peer::{Noting, piped, text};
+use super::peer::{Noting, piped, room, text};
 
 #[tokio::test]
 async fn the_streams_drop_leaves_every_room() {
     let peer = Noting::default();
     let (connection, wire) = peer.connect();
-    let rooms: Vec<_> = (0..3).map(|_| Room::new(Batch::new())).collect();
+    let rooms: Vec<_> = (0..3).map(|_| room()).collect();
     for room in &rooms {
         room.join(&connection).unwrap();
     }
@@ -24,7 +23,7 @@ async fn the_dead_do_not_join() {
     drop(wire);
     let (cut, _wire) = Noting::default().connect();
     cut.cut();
-    let room = Room::new(Batch::new());
+    let room = room();
     assert!(room.join(&ended).is_err() && room.join(&cut).is_err());
     assert!(room.is_empty());
 }
@@ -32,7 +31,7 @@ async fn the_dead_do_not_join() {
 /// The end and the join at once, on two threads, many times: whoever is second undoes or is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_join_that_races_the_end_leaves_nobody_behind() {
-    let room = Room::new(Batch::new());
+    let room = room();
     for _ in 0..2000 {
         let (connection, wire) = Noting::default().connect();
         let start = Arc::new(tokio::sync::Barrier::new(2));
@@ -54,7 +53,7 @@ async fn a_join_that_races_the_end_leaves_nobody_behind() {
 async fn who_leaves_gets_what_came_before_and_nothing_after() {
     let peer = Noting::default();
     let (connection, _wire) = peer.connect();
-    let room = Room::new(Batch::new());
+    let room = room();
     let key = room.join(&connection).unwrap();
     room.broadcast(&text(1));
     room.leave(key);
@@ -66,7 +65,7 @@ async fn who_leaves_gets_what_came_before_and_nothing_after() {
 #[tokio::test]
 async fn a_member_that_was_cut_leaves_at_the_next_broadcast_at_the_latest() {
     let (connection, _wire, _far) = piped(10);
-    let room = Room::new(Batch::new());
+    let room = room();
     room.join(&connection).unwrap();
     connection.cut();
     assert_eq!(room.broadcast(&text(1)), 0);

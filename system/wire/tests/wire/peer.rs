@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use system_wire::{Connection, Locked, Passage, Settings, Transport, Wire, frame};
+use system_wire::deflate::{self, Deflate};
+use system_wire::{Batch, Connection, Locked, Passage, Room, Settings, Transport, Wire, frame};
 use tokio::io::{AsyncReadExt, DuplexStream, ReadBuf};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,6 +21,10 @@ pub(crate) fn settings() -> Settings {
         _ => Passage::Pass,
     };
     Settings { limit: LIMIT, patience: PATIENCE, requests: 4, inspect }
+}
+
+pub(crate) fn room() -> Arc<Room> {
+    Room::new(Batch::new(), Deflate::new(deflate::Settings::default()).room())
 }
 
 /// A connection over a pipe that holds `room` bytes.
