@@ -235,7 +235,7 @@ fn frame(text: Text) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
     #[test]
     fn every_member_reads_what_was_said_whatever_happens(
         threshold in prop::sample::select(&THRESHOLDS),
@@ -254,14 +254,14 @@ fn the_model_goes_through_epochs_tiers_and_losses() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut world = World::new(THRESHOLDS[0]);
     let mut shared = 0;
-    for _ in 0..6000 {
+    for _ in 0..2500 {
         let event = event().new_tree(&mut runner).unwrap().current();
         shared += world.members.iter().filter(|member| member.peer.shares_a_context()).count();
         world.happens(event);
     }
     let numbers = world.deflate.numbers();
     eprintln!("{numbers:?}, {} of {} bytes, {shared} members shared a context at an event", world.sent, world.plain);
-    assert!(numbers.epochs > 100 && numbers.shared > 1000 && numbers.alone > 1000, "{numbers:?}");
-    assert!(shared > 6000, "members share only {shared} times");
+    assert!(numbers.epochs > 60 && numbers.shared > 1000 && numbers.alone > 1000, "{numbers:?}");
+    assert!(shared > 2500, "members share only {shared} times");
     assert!(world.sent * 10 < world.plain * 7, "{} of {} bytes", world.sent, world.plain);
 }

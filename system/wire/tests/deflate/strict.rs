@@ -103,7 +103,9 @@ struct Code {
 impl Code {
     fn new(lengths: &[u8]) -> Self {
         let mut counts = [0; 16];
-        lengths.iter().for_each(|length| counts[usize::from(*length)] += 1);
+        for length in lengths {
+            counts[usize::from(*length)] += 1;
+        }
         counts[0] = 0;
         let mut symbols: Vec<usize> = (0..lengths.len()).filter(|symbol| lengths[*symbol] > 0).collect();
         symbols.sort_by_key(|symbol| lengths[*symbol]);
@@ -132,7 +134,9 @@ fn fixed() -> Code {
 fn dynamic(bits: &mut Bits<'_>) -> (Code, Code) {
     let (lengths, distances, orders) = (bits.take(5) + 257, bits.take(5) + 1, bits.take(4) + 4);
     let mut order = [0; 19];
-    ORDER[..orders].iter().for_each(|at| order[*at] = bits.take(3) as u8);
+    for at in &ORDER[..orders] {
+        order[*at] = bits.take(3) as u8;
+    }
     let order = Code::new(&order);
     let mut found = Vec::new();
     while found.len() < lengths + distances {

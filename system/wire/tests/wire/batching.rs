@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use super::peer::{Noting, room, text};
 
 fn strings(numbers: std::ops::Range<usize>) -> Vec<String> {

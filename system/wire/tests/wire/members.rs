@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use super::peer::{Noting, piped, room, text};
 
 #[tokio::test]
