@@ -1,7 +1,7 @@
 //! An echo server on axum and tungstenite that compresses: the stream layer under a WebSocket server that knows nothing
 //! of it. What conformance suites are run against.
 //!
-//! `cargo run -p system-wire --example echo -- 127.0.0.1:9001`
+//! `cargo run -p system-wire --example echo` prints the address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,16 +26,11 @@ const LARGEST: usize = 32 << 20;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let listener = TcpListener::bind(address).await?;
-    use_stdout(&listener)?;
+    use std::io::Write;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    writeln!(std::io::stdout(), "ws://{}", listener.local_addr()?)?;
     let deflate = Deflate::new(deflate::Settings { threshold: 0, ..deflate::Settings::default() });
     axum::serve(listener, Router::new().fallback(get(handshake)).with_state(deflate)).await
-}
-
-fn use_stdout(listener: &TcpListener) -> std::io::Result<()> {
-    use std::io::Write;
-    writeln!(std::io::stdout(), "ws://{}", listener.local_addr()?)
 }
 
 async fn handshake(State(deflate): State<Arc<Deflate>>, request: Request<Body>) -> Response<Body> {
