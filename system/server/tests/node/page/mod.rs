@@ -171,6 +171,9 @@ async fn who_goes_offline_queues_and_comes_back_with_nothing_lost_doubled_or_swa
         assert_eq!(reader.tab.eval("queue.textContent + limited.textContent + drafts.childElementCount").await, "0");
         assert_eq!(reader.tab.eval("violations").await, json!([]));
     }
+    // Whoever does not wait as long as the node asks is refused hundreds of times.
+    let refused = server.metric("chat_messages_refused_total{reason=\"rate_limited\"}").await;
+    assert!((1.0..20.0).contains(&refused), "{refused}");
 }
 
 #[tokio::test]

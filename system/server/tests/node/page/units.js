@@ -128,6 +128,17 @@ test("whatever gets lost, every message is stored once and in the order of writi
   }
 });
 
+test("one message per room is on the wire, and a retry is not overtaken", () => {
+  const outbox = new Outbox([], () => {});
+  for (const [room, content] of [["r", "x"], ["r", "y"], ["q", "z"]]) outbox.push(room, content);
+  const first = outbox.launch("r", 0);
+  same([first.content, outbox.launch("r", 0), outbox.launch("q", 0).content], ["x", null, "z"]);
+  outbox.late(first, 1);
+  same([outbox.launch("r", 1).content, first.attempts, outbox.launch("r", 1)], ["x", 2, null]);
+  outbox.acked(first);
+  same(outbox.launch("r", 2).content, "y");
+});
+
 test("what was first sent too long ago is not sent again by itself", () => {
   const outbox = new Outbox([], () => {});
   const draft = outbox.push("r", "x");
