@@ -43,6 +43,14 @@ must-fail:
       cargo chaos drill "$drill" --expect declared
     done
 
+# A seed is the same world in a debug and in an optimised build
+one-world seeds="0..6":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    simulate="--quiet --package suites-simulation --bin simulate -- --lines --seeds {{ seeds }}"
+    diff <(cargo run $simulate) <(cargo run --release $simulate)
+    cargo run $simulate
+
 # The same failover on several engines (each is fetched when it is not there)
 engines drill="primary-kill":
     #!/usr/bin/env bash

@@ -1,11 +1,13 @@
 //! `cargo simulate`: play seeds, and tell the story of the first that fails.
 //!
-//! `cargo simulate --seeds 0..1000 [--scenario NAME] [--variant SWITCHES] [--log] [--threads N]`. Exit code 0 when all
+//! `cargo simulate --seeds 0..1000 [--scenario NAME] [--variant SWITCHES] [--log | --lines] [--threads N]`. Exit code 0
+//! when all
 //! are good, 1 when one is not, 2 for a wrong argument.
 
 #![expect(clippy::print_stdout, reason = "what a command says to a person goes to standard output")]
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::process::ExitCode;
 
@@ -19,6 +21,7 @@ struct Arguments {
     scenario: String,
     variant: Option<String>,
     log: bool,
+    lines: bool,
     threads: usize,
 }
 
@@ -44,36 +47,72 @@ fn main() -> ExitCode {
     if arguments.log {
         return tell(&play(&plan(arguments.seeds.start), true), true);
     }
-    run_all(&arguments, plan)
+    if arguments.lines { lines(&arguments, plan) } else { run_all(&arguments, plan) }
 }
 
-const USAGE: &str = "cargo simulate --seeds 0..1000 [--scenario NAME] [--variant SWITCHES] [--log] [--threads N]";
+const USAGE: &str =
+    "cargo simulate --seeds 0..1000 [--scenario NAME] [--variant SWITCHES] [--log | --lines] [--threads N]";
 
-fn run_all(arguments: &Arguments, plan: impl Fn(u64) -> Plan + Sync) -> ExitCode {
-    let mut bad: Vec<Report> = Vec::new();
-    let (mut done, mut acked, mut received, mut promotions) = (0u64, 0, 0, 0);
-    let mut by_rule: BTreeMap<String, u64> = BTreeMap::new();
-    sweep(arguments.seeds.clone(), arguments.threads, &plan, |report| {
-        done += 1;
-        acked += report.verdict.numbers.acked;
-        received += report.verdict.numbers.received;
-        promotions += report.promotions;
+/// What all seeds came to.
+#[derive(Default)]
+struct Sum {
+    seeds: u64,
+    acked: u64,
+    received: u64,
+    promotions: u64,
+    failed_elections: u64,
+    lasted_ms: u64,
+    happened: BTreeMap<&'static str, u64>,
+    by_rule: BTreeMap<String, u64>,
+    bad: Vec<Report>,
+}
+
+impl Sum {
+    fn add(&mut self, report: Report) {
+        self.seeds += 1;
+        self.acked += report.verdict.numbers.acked;
+        self.received += report.verdict.numbers.received;
+        self.promotions += report.promotions;
+        self.failed_elections += report.failed_elections;
+        self.lasted_ms += report.lasted_ms;
+        for (kind, times) in &report.happened {
+            *self.happened.entry(kind).or_default() += times;
+        }
         if !report.good() {
             println!("{}", report.line());
             for rule in report.violated() {
-                *by_rule.entry(rule.to_string()).or_default() += 1;
+                *self.by_rule.entry(rule.to_string()).or_default() += 1;
             }
-            bad.push(report);
+            self.bad.push(report);
         }
-        if done.is_multiple_of(500) {
-            eprintln!("{done} seeds, {acked} acked, {received} received, {promotions} promotions, {} bad", bad.len());
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mean = self.lasted_ms as f64 / 1000.0 / self.seeds.max(1) as f64;
+        let Sum { seeds, acked, received, promotions, failed_elections, .. } = self;
+        write!(out, "{seeds} seeds of {mean:.1} s, {acked} acked, {received} received, {promotions} promotions, ")?;
+        write!(out, "{failed_elections} failed elections, {} bad {:?}", self.bad.len(), self.by_rule)
+    }
+}
+
+/// The last line of each seed, in order: for a comparison with another build's.
+fn lines(arguments: &Arguments, plan: impl Fn(u64) -> Plan) -> ExitCode {
+    arguments.seeds.clone().for_each(|seed| println!("{}", play(&plan(seed), false).line()));
+    ExitCode::SUCCESS
+}
+
+fn run_all(arguments: &Arguments, plan: impl Fn(u64) -> Plan + Sync) -> ExitCode {
+    let mut sum = Sum::default();
+    sweep(arguments.seeds.clone(), arguments.threads, &plan, |report| {
+        sum.add(report);
+        if sum.seeds.is_multiple_of(500) {
+            eprintln!("{sum}");
         }
     });
-    println!(
-        "{done} seeds, {acked} acked, {received} received, {promotions} promotions, {} bad {by_rule:?}",
-        bad.len()
-    );
-    let Some(first) = bad.into_iter().min_by_key(|report| report.plan.seed) else { return ExitCode::SUCCESS };
+    println!("{:?}\n{sum}", sum.happened);
+    let Some(first) = sum.bad.into_iter().min_by_key(|report| report.plan.seed) else { return ExitCode::SUCCESS };
     let violated = first.violated();
     let small = shrink(&first.plan, 60, |report| {
         if violated.is_empty() { !report.drained } else { report.violated().iter().any(|rule| violated.contains(rule)) }
@@ -113,8 +152,14 @@ fn tell(report: &Report, everything: bool) -> ExitCode {
 
 impl Arguments {
     fn read(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
-        let mut arguments =
-            Arguments { seeds: 0..100, scenario: "mixed".to_owned(), variant: None, log: false, threads: 2 };
+        let mut arguments = Arguments {
+            seeds: 0..100,
+            scenario: "mixed".to_owned(),
+            variant: None,
+            log: false,
+            lines: false,
+            threads: 2,
+        };
         while let Some(name) = given.next() {
             let mut value = || given.next().ok_or_else(|| format!("{name} needs a value"));
             match name.as_str() {
@@ -123,6 +168,7 @@ impl Arguments {
                 "--variant" => arguments.variant = Some(value()?),
                 "--threads" => arguments.threads = value()?.parse().map_err(|_| "--threads is a number".to_owned())?,
                 "--log" => arguments.log = true,
+                "--lines" => arguments.lines = true,
                 other => return Err(format!("unknown argument {other:?}")),
             }
         }

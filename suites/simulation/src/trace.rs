@@ -38,12 +38,12 @@ impl Trace {
         self.start
     }
 
-    /// An event for the hash: who, what, and the time.
-    pub fn event(&self, who: u64, what: &[u8]) {
+    /// An event for the hash: who, what (in parts), and the time.
+    pub fn event<'a>(&self, who: u64, what: impl IntoIterator<Item = &'a [u8]>) {
         let now = self.now_ms();
         let mut inner = self.inner.lock().expect("no panic while tracing");
         let mut hash = mixed(inner.hash ^ now ^ (who << 48));
-        for chunk in what.chunks(8) {
+        for chunk in what.into_iter().flat_map(|part| part.chunks(8)) {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
             hash = mixed(hash ^ u64::from_le_bytes(word) ^ ((chunk.len() as u64) << 56));
@@ -54,7 +54,7 @@ impl Trace {
 
     /// An event that a person wants to read: rare ones (faults, elections, losses).
     pub fn tell(&self, line: impl AsRef<str>) {
-        self.event(u64::from(u16::MAX), line.as_ref().as_bytes());
+        self.event(u64::from(u16::MAX), [line.as_ref().as_bytes()]);
         self.say(|| line.as_ref().to_owned());
     }
 

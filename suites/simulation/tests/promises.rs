@@ -1,10 +1,12 @@
 //! What the simulation shows in every `cargo test`: mixed faults break nothing, each rule that is left out is caught in
 //! the scenario aimed at it, and a seed is a world. More seeds: `cargo simulate`.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use suites_simulation::scenario::{CONTROLS, Control};
 use suites_simulation::search::sweep;
+use suites_simulation::world::fault::MIXED;
 use suites_simulation::world::plan::Plan;
 use suites_simulation::world::run::{Report, anomalies};
 
@@ -30,6 +32,13 @@ fn mixed_faults_break_no_promise() {
     let promotions: u64 = reports.iter().map(|report| report.promotions).sum();
     let resumed: u64 = reports.iter().map(|report| report.verdict.numbers.resumed).sum();
     assert!(promotions >= 5 && resumed >= 50, "too quiet: {promotions} promotions, {resumed} sessions resumed");
+}
+
+/// Looked at in the plans alone, which cost nothing; that faults find their targets when they fire is counted below.
+#[test]
+fn every_kind_of_fault_is_in_the_mix() {
+    let planned: BTreeSet<_> = (0..500).flat_map(|seed| Plan::mixed(seed).faults).map(|p| p.fault.kind()).collect();
+    assert_eq!(planned, BTreeSet::from(MIXED));
 }
 
 #[test]

@@ -151,7 +151,8 @@ fn publish<E: Edge>(shared: &Arc<Shared<E>>, tasks: &mut JoinSet<()>, topology: 
             man(shared, tasks, *index);
         }
     }
-    let moved = topology.home != shared.topology.borrow().home;
+    let before = shared.now_topology();
+    let moved = !topology.decided_as(&before) && topology.home != before.home;
     shared.topology.replace(Arc::new(topology));
     if moved {
         for handle in shared.handles() {

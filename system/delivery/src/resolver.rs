@@ -3,7 +3,7 @@
 //! One asker per node, every 200 ms and whenever something went wrong. Nodes that others name are asked too; seeds are
 //! asked for ever, so a log that starts before Redis finds it later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ use crate::topology::{self, Topology};
 use crate::view::{NodeId, View};
 
 /// Even when everybody asks for news, a node is asked no more often than this.
-const BREATH: Duration = Duration::from_millis(20);
+const BREATH: Duration = Duration::from_millis(50);
 /// A node that nobody has listed for this long is forgotten.
 const FORGET: Duration = Duration::from_secs(5);
 
 struct Answer {
-    view: View,
+    view: Arc<View>,
     election: Option<Election>,
 }
 
@@ -54,11 +54,15 @@ impl<E: Edge> Resolver<E> {
     pub(crate) async fn next(&mut self) -> Topology {
         if let Some(answer) = self.answers.recv().await {
             self.election = answer.election.unwrap_or(self.election);
-            self.views.insert(answer.view.me.clone(), Arc::new(answer.view));
+            self.views.insert(answer.view.me.clone(), answer.view);
         }
         self.forget_unlisted();
-        self.ask_all_known();
-        topology::decide(&self.shared.now_topology(), self.views.clone(), self.election)
+        let before = self.shared.now_topology();
+        let topology = topology::decide(&before, self.views.clone(), self.election);
+        if !topology.decided_as(&before) {
+            self.ask_all_known();
+        }
+        topology
     }
 
     fn forget_unlisted(&mut self) {
@@ -68,7 +72,7 @@ impl<E: Edge> Resolver<E> {
     }
 
     fn ask_all_known(&mut self) {
-        let mut known: Vec<RedisAddress> = self.shared.config.nodes.clone();
+        let mut known: BTreeSet<RedisAddress> = self.shared.config.nodes.iter().cloned().collect();
         known.extend(self.views.values().flat_map(|view| view.nodes.values()).filter_map(|line| line.address.clone()));
         self.askers.retain(|address, asker| {
             known.contains(address) || {
@@ -83,6 +87,7 @@ impl<E: Edge> Resolver<E> {
                     address: address.clone(),
                     election: None,
                     aliases: Vec::new(),
+                    last: None,
                 };
                 let asker = self.tasks.spawn(asker.run(self.answer.clone()));
                 self.askers.insert(address, asker);
@@ -97,6 +102,8 @@ struct Asker<E: Edge> {
     address: RedisAddress,
     election: Option<Election>,
     aliases: Vec<(String, u16)>,
+    /// Its last answer.
+    last: Option<Arc<View>>,
 }
 
 impl<E: Edge> Asker<E> {
@@ -123,7 +130,7 @@ impl<E: Edge> Asker<E> {
         }
     }
 
-    async fn ask(&mut self, link: &mut Option<Link>) -> Result<View, LinkError> {
+    async fn ask(&mut self, link: &mut Option<Link>) -> Result<Arc<View>, LinkError> {
         if link.is_none() {
             let mut fresh = Link::open(&self.shared.edge, &self.shared.config, &self.address).await?;
             self.read_settings(&mut fresh).await?;
@@ -139,9 +146,16 @@ impl<E: Edge> Asker<E> {
             Some(Value::ServerError(error)) => Err(link.refuses(error)),
             other => other.and_then(replies::text).ok_or_else(|| link.nonsense("no text to CLUSTER NODES or INFO")),
         };
-        let view = View::read(asked, &self.address, text(0)?, text(1)?);
-        let view = view.ok_or_else(|| link.nonsense("CLUSTER NODES without the node itself"))?;
-        Ok(View { aliases: self.aliases.clone(), ..view })
+        let (nodes, info) = (text(0)?, text(1)?);
+        let view = match &self.last {
+            Some(last) => last.read_again(asked, &self.address, nodes, info),
+            None => View::read(asked, &self.address, nodes, info),
+        };
+        let mut view = view.ok_or_else(|| link.nonsense("CLUSTER NODES without the node itself"))?;
+        view.aliases.clone_from(&self.aliases);
+        let view = Arc::new(view);
+        self.last = Some(view.clone());
+        Ok(view)
     }
 
     /// What elections depend on, and under which address the node reaches its primary. A server that does not allow

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::config::Election;
 use crate::edge::RedisAddress;
-use crate::names::{self, PARTITIONS, Partition, SLOTS};
-use crate::view::{NodeId, View};
+use crate::names::{self, PARTITIONS, Partition};
+use crate::view::{NodeId, NodeLine, Slots, View};
 
 pub(crate) type ShardIndex = usize;
 
@@ -26,20 +26,26 @@ pub(crate) struct Shard {
     pub(crate) partitions: Vec<Partition>,
 }
 
-/// The cluster, as far as this node heard.
+/// The cluster, as far as this node heard. Answers come all the time and rarely change what is decided from them, so
+/// that is shared from one to the next.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Topology {
-    pub(crate) shards: BTreeMap<ShardIndex, Shard>,
+    pub(crate) shards: Arc<BTreeMap<ShardIndex, Shard>>,
     /// Where each partition lives.
-    pub(crate) home: BTreeMap<Partition, ShardIndex>,
+    pub(crate) home: Arc<BTreeMap<Partition, ShardIndex>>,
     /// Every primary with slots, also those without a partition of ours: they vote.
-    pub(crate) owners: BTreeSet<NodeId>,
+    pub(crate) owners: Arc<BTreeSet<NodeId>>,
     /// The last answer of each node.
     pub(crate) views: BTreeMap<NodeId, Arc<View>>,
     pub(crate) election: Election,
 }
 
 impl Topology {
+    /// Whether this was decided from the same claims as that one.
+    pub(crate) fn decided_as(&self, other: &Topology) -> bool {
+        Arc::ptr_eq(&self.home, &other.home)
+    }
+
     /// Whether a majority of the primaries answered what was asked after this moment.
     pub(crate) fn majority_heard_since(&self, moment: Instant) -> bool {
         let heard = |node: &&NodeId| self.views.get(*node).is_some_and(|view| view.asked > moment);
@@ -63,20 +69,47 @@ impl Topology {
     }
 }
 
-/// The best claim to every slot, by config epoch; equal epochs (a conflict that the cluster is about to resolve) by id.
-fn claims(views: &BTreeMap<NodeId, Arc<View>>) -> Vec<Option<(u64, NodeId)>> {
-    let mut best: Vec<Option<(u64, NodeId)>> = vec![None; usize::from(SLOTS)];
-    for view in views.values() {
-        for (id, line) in view.nodes.iter().filter(|(_, line)| line.primary) {
-            for slot in line.slots.iter().cloned().flatten().filter(|slot| *slot < SLOTS) {
-                let claim = &mut best[usize::from(slot)];
-                if claim.as_ref().is_none_or(|(epoch, owner)| (*epoch, owner) < (line.epoch, id)) {
-                    *claim = Some((line.epoch, id.clone()));
-                }
-            }
+/// Who claims which slots, with which config epoch.
+type Claim<'a> = (u64, &'a NodeId, &'a Slots);
+
+/// All claims, the best last: by config epoch; equal epochs (a conflict that the cluster is about to resolve) by id.
+fn claims(views: &BTreeMap<NodeId, Arc<View>>) -> Vec<Claim<'_>> {
+    let primaries = views.values().flat_map(|view| view.nodes.iter()).filter(|(_, line)| line.primary);
+    let mut claims: Vec<Claim> = primaries.map(|(id, line)| (line.epoch, id, &line.slots)).collect();
+    claims.sort_unstable_by_key(|(epoch, id, _)| (*epoch, *id));
+    claims.dedup();
+    claims
+}
+
+/// The best claim to every slot. Slots between two edges, the edge included, have the same one.
+struct Best<'a> {
+    edges: Vec<u16>,
+    claims: Vec<Option<Claim<'a>>>,
+}
+
+impl<'a> Best<'a> {
+    /// A better claim is painted over what is there.
+    fn of(claims: &[Claim<'a>]) -> Best<'a> {
+        let ranges = || claims.iter().flat_map(|claim| claim.2.iter().map(move |range| (claim, range)));
+        let mut edges: Vec<u16> = ranges().flat_map(|(_, r)| [*r.start(), r.end().saturating_add(1)]).collect();
+        edges.push(0);
+        edges.sort_unstable();
+        edges.dedup();
+        let mut best = Best { claims: vec![None; edges.len()], edges };
+        for (claim, range) in ranges().filter(|(_, range)| !range.is_empty()) {
+            let (first, last) = (best.place(*range.start()), best.place(*range.end()));
+            best.claims[first..=last].fill(Some(*claim));
         }
+        best
     }
-    best
+
+    fn place(&self, slot: u16) -> usize {
+        self.edges.partition_point(|edge| *edge <= slot) - 1
+    }
+
+    fn to(&self, slot: u16) -> Option<Claim<'a>> {
+        self.claims[self.place(slot)]
+    }
 }
 
 /// The newest word on where a node is.
@@ -91,41 +124,37 @@ pub(crate) fn decide(before: &Topology, views: BTreeMap<NodeId, Arc<View>>, elec
     if same_claims(before, &views) {
         return Topology { views, election, ..before.clone() };
     }
-    let best = claims(&views);
-    let owners: BTreeSet<NodeId> = best.iter().flatten().map(|(_, id)| id.clone()).collect();
+    let best = Best::of(&claims(&views));
+    let owners = best.claims.iter().flatten().map(|claim| claim.1.clone()).collect();
     let mut held: BTreeMap<NodeId, (u64, Vec<Partition>)> = BTreeMap::new();
     for partition in 0..PARTITIONS {
-        if let Some((epoch, owner)) = &best[usize::from(names::slot_of_partition(partition))] {
-            let entry = held.entry(owner.clone()).or_insert((*epoch, Vec::new()));
-            entry.1.push(partition);
+        if let Some((epoch, owner, _)) = best.to(names::slot_of_partition(partition)) {
+            held.entry(owner.clone()).or_insert((epoch, Vec::new())).1.push(partition);
         }
     }
-    let mut topology = Topology { owners, election, ..Topology::default() };
+    let (mut shards, mut home) = (BTreeMap::new(), BTreeMap::new());
     for (primary, index) in indices(before, &held) {
         let Some(address) = address_of(&views, &primary) else { continue };
         let (epoch, partitions) = held.remove(&primary).unwrap_or_default();
-        topology.home.extend(partitions.iter().map(|partition| (*partition, index)));
-        topology.shards.insert(index, Shard { index, primary, address, epoch, partitions });
+        home.extend(partitions.iter().map(|partition| (*partition, index)));
+        shards.insert(index, Shard { index, primary, address, epoch, partitions });
     }
-    Topology { views, ..topology }
+    Topology { shards: Arc::new(shards), home: Arc::new(home), owners: Arc::new(owners), views, election }
 }
 
 fn same_claims(before: &Topology, views: &BTreeMap<NodeId, Arc<View>>) -> bool {
-    let same = |(id, view): (&NodeId, &Arc<View>)| {
-        before.views.get(id).is_some_and(|old| {
-            // One node answers at a time: all other views are the very ones of before.
-            Arc::ptr_eq(old, view)
-                || old.nodes.len() == view.nodes.len()
-                    && old.nodes.iter().zip(&view.nodes).all(|((a, x), (b, y))| {
-                        a == b
-                            && x.primary == y.primary
-                            && x.epoch == y.epoch
-                            && x.slots == y.slots
-                            && x.address == y.address
-                    })
-        })
+    let claims_the_same = |(a, old): (&NodeId, &NodeLine), (b, new): (&NodeId, &NodeLine)| {
+        let claim = |line: &NodeLine| (line.primary, line.epoch);
+        a == b && claim(old) == claim(new) && old.slots == new.slots && old.address == new.address
     };
-    before.views.len() == views.len() && views.iter().all(same)
+    // One node answers at a time, and mostly lists what it listed before: most of this is told by the pointers.
+    let same = |old: &Arc<View>, new: &Arc<View>| {
+        Arc::ptr_eq(&old.nodes, &new.nodes)
+            || old.nodes.len() == new.nodes.len()
+                && old.nodes.iter().zip(new.nodes.iter()).all(|(old, new)| claims_the_same(old, new))
+    };
+    before.views.len() == views.len()
+        && before.views.iter().zip(views).all(|((a, old), (b, new))| a == b && same(old, new))
 }
 
 /// A primary that was known keeps its index; a new one takes over from the shard that it has most partitions of and

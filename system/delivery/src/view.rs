@@ -19,10 +19,12 @@ pub(crate) struct View {
     /// When it was asked: an answer proves nothing about later.
     pub(crate) asked: Instant,
     pub(crate) me: NodeId,
-    pub(crate) nodes: BTreeMap<NodeId, NodeLine>,
+    pub(crate) nodes: Arc<BTreeMap<NodeId, NodeLine>>,
     pub(crate) replication: Replication,
     /// Addresses under which a primary may list this node in INFO replication.
     pub(crate) aliases: Vec<(String, u16)>,
+    /// What `nodes` was read from.
+    listing: Listing,
 }
 
 impl View {
@@ -36,12 +38,57 @@ impl View {
             }
             lines.insert(line.0, line.1);
         }
-        let replication = Replication::read(info);
-        Some(View { asked, me: me?, nodes: lines, replication, aliases: Vec::new() })
+        let (replication, listing) = (Replication::read(info), Listing::of(nodes));
+        Some(View { asked, me: me?, nodes: Arc::new(lines), replication, aliases: Vec::new(), listing })
+    }
+
+    /// The next answer of the same node. It is asked several times a second, and rarely lists anything else.
+    pub(crate) fn read_again(&self, asked: Instant, asked_at: &RedisAddress, nodes: &str, info: &str) -> Option<View> {
+        if !self.listing.is(nodes) {
+            return View::read(asked, asked_at, nodes, info);
+        }
+        Some(View { asked, replication: Replication::read(info), ..self.clone() })
     }
 
     pub(crate) fn is_primary(&self) -> bool {
         self.nodes.get(&self.me).is_some_and(|me| me.primary)
+    }
+}
+
+/// A `CLUSTER NODES` but for when each node was last pinged and heard, which differs in every answer: what stands before,
+/// between and behind those words.
+#[derive(Debug, Clone)]
+struct Listing(Arc<[Box<str>]>);
+
+impl Listing {
+    fn of(nodes: &str) -> Listing {
+        let mut pieces = vec![String::new()];
+        for line in nodes.split_inclusive('\n') {
+            let mut spaces = line.match_indices(' ').map(|(at, _)| at);
+            let (times, behind) = (spaces.nth(3).unwrap_or(line.len()), spaces.nth(1).unwrap_or(line.len()));
+            if let Some(piece) = pieces.last_mut() {
+                piece.push_str(&line[..times]);
+            }
+            pieces.push(line[behind..].to_owned());
+        }
+        Listing(pieces.into_iter().map(String::into_boxed_str).collect())
+    }
+
+    fn is(&self, nodes: &str) -> bool {
+        // ` <pinged> <heard>`
+        let behind_times = |text: &'_ str| {
+            let mut spaces = text.bytes().enumerate().filter(|(_, byte)| *byte == b' ');
+            spaces.nth(2).map(|(at, _)| at)
+        };
+        let mut rest = nodes;
+        for (nth, piece) in self.0.iter().enumerate() {
+            let times = if nth == 0 { Some(0) } else { behind_times(rest) };
+            match times.and_then(|times| rest[times..].strip_prefix(&**piece)) {
+                Some(behind) => rest = behind,
+                None => return false,
+            }
+        }
+        rest.is_empty()
     }
 }
 
@@ -121,23 +168,36 @@ pub(crate) enum ReplicaLink {
 
 impl Replication {
     pub(crate) fn read(info: &str) -> Replication {
-        let fields: BTreeMap<&str, &str> = info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
-        let number = |name| fields.get(name).and_then(|text: &&str| text.parse::<i64>().ok());
+        let mut read = Replication::default();
+        let (mut up, mut silent, mut down) = (None, 0, None);
+        for line in info.lines().map(str::trim_end) {
+            if let Some(role) = line.strip_prefix("role:") {
+                read.is_primary = role == "master";
+            } else if let Some(status) = line.strip_prefix("master_link_status:") {
+                up = Some(status == "up");
+            } else if let Some(seconds) = line.strip_prefix("master_last_io_seconds_ago:") {
+                silent = seconds.parse::<i64>().unwrap_or(0);
+            } else if let Some(seconds) = line.strip_prefix("master_link_down_since_seconds:") {
+                down = seconds.parse::<i64>().ok();
+            } else if let Some(replica) = of_replica(line) {
+                read.online.extend(online(replica));
+            }
+        }
         let seconds = |number: i64| Duration::from_secs(u64::try_from(number).unwrap_or(0));
-        let link = fields.get("master_link_status").map(|status| match number("master_link_down_since_seconds") {
-            _ if *status == "up" => ReplicaLink::Up(seconds(number("master_last_io_seconds_ago").unwrap_or(0))),
+        read.link = up.map(|up| match down {
+            _ if up => ReplicaLink::Up(seconds(silent)),
             Some(-1) | None => ReplicaLink::Never,
             Some(since) => ReplicaLink::Down(seconds(since)),
         });
-        let online = fields.iter().filter(|(name, _)| is_replica_field(name)).filter_map(|(_, text)| online(text));
-        Replication { is_primary: fields.get("role") == Some(&"master"), online: online.collect(), link }
+        read
     }
 }
 
-/// `slave0`, `slave1`, …
-fn is_replica_field(name: &str) -> bool {
-    let digits = name.strip_prefix("slave").or_else(|| name.strip_prefix("replica"));
-    digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+/// Behind `slave0:`, `slave1:`, …
+fn of_replica(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("slave").or_else(|| line.strip_prefix("replica"))?;
+    let text = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    (text.len() < rest.len()).then(|| text.strip_prefix(':'))?
 }
 
 /// `ip=127.0.0.1,port=7001,state=online,offset=1,lag=0`
@@ -172,6 +232,17 @@ ee 127.1.1.9:7009@17009 handshake - 0 0 0 disconnected
         assert_eq!((own.epoch, own.slots.clone()), (7, vec![0..=5460, 5462..=5462]));
         assert!(view.is_primary());
         assert_eq!(view.nodes.len(), 4, "one in handshake is nobody yet");
+    }
+
+    #[test]
+    fn a_node_that_lists_the_same_is_not_read_again_and_any_other_is() {
+        let (now, at, before) = (Instant::now(), RedisAddress::new("127.1.1.1", 7001), view(""));
+        let again = |nodes: &str| before.read_again(now, &at, nodes, "role:master\r\n").unwrap();
+        let heard_since = again(&NODES.replace(" 1 1 3 ", " 1 99 3 "));
+        assert!(Arc::ptr_eq(&before.nodes, &heard_since.nodes) && heard_since.replication.is_primary);
+        for (change, to) in [("slave,fail aa", "slave aa"), ("5461 5463", "5461 5464"), (" 1 1 3 ", " 1 1 4 ")] {
+            assert!(!Arc::ptr_eq(&before.nodes, &again(&NODES.replace(change, to)).nodes), "{change} → {to}");
+        }
     }
 
     #[test]

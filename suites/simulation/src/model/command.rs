@@ -71,9 +71,7 @@ pub fn number(bytes: &Bytes) -> Result<u64, Reply> {
 
 impl State {
     pub fn execute(&mut self, me: usize, session: &mut Session, command: Args) -> Outcome {
-        for arg in command {
-            self.trace.event(me as u64, arg);
-        }
+        self.trace.event(me as u64, command.iter().map(Bytes::as_ref));
         self.trace.say(|| {
             let words: Vec<_> = command.iter().map(|arg| text(arg).chars().take(24).collect::<String>()).collect();
             format!("server {} takes from host {}: {}", me + 1, session.peer.0, words.join(" "))

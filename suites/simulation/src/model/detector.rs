@@ -33,35 +33,36 @@ impl State {
     }
 
     fn talk(&mut self, me: usize) {
+        let now = Instant::now();
         for other in 0..self.servers.len() {
             if other == me || !self.in_touch(me, other) {
                 continue;
             }
-            self.hear(me, other);
-            self.hear(other, me);
+            self.hear(me, other, now);
+            self.hear(other, me, now);
             if self.chance.percent(NEWS_PERCENT) {
                 self.exchange(me, other);
             }
         }
     }
 
-    fn hear(&mut self, me: usize, other: usize) {
+    fn hear(&mut self, me: usize, other: usize, now: Instant) {
         let offset = self.servers[other].offset;
         let timeout = self.settings.node_timeout;
         let view = &mut self.servers[me].view;
         let serves = view.peers[other].role == Role::Primary && view.owns_any(other);
         let peer = &mut view.peers[other];
-        (peer.heard, peer.suspected, peer.offset) = (Instant::now(), false, offset);
+        (peer.heard, peer.suspected, peer.offset) = (now, false, offset);
         // A failed primary that still owns slots is forgiven after twice the timeout only (FAIL_UNDO_TIME_MULT).
-        if peer.failed.is_some_and(|since| !serves || since.elapsed() > timeout * 2) {
+        if peer.failed.is_some_and(|since| !serves || now - since > timeout * 2) {
             peer.failed = None;
         }
     }
 
     fn suspect(&mut self, me: usize) {
-        let timeout = self.settings.node_timeout;
+        let (now, timeout) = (Instant::now(), self.settings.node_timeout);
         for (index, peer) in self.servers[me].view.peers.iter_mut().enumerate() {
-            if index != me && peer.failed.is_none() && peer.heard.elapsed() > timeout {
+            if index != me && peer.failed.is_none() && now - peer.heard > timeout {
                 peer.suspected = true;
             }
         }

@@ -3,7 +3,7 @@
 //! Source: redis.io/docs/latest/develop/reference/protocol-spec. Deliberately absent: inline commands, attributes,
 //! streamed strings, what no client here sends.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
@@ -31,21 +31,22 @@ impl Reply {
 
     pub fn write(&self, resp3: bool, out: &mut BytesMut) {
         match self {
-            Reply::Status(text) => line(out, '+', text),
-            Reply::Error(text) => line(out, '-', text),
-            Reply::Int(number) => line(out, ':', &number.to_string()),
+            Reply::Status(text) => line(out, b'+', text),
+            Reply::Error(text) => line(out, b'-', text),
+            Reply::Int(value) => number(out, b':', *value),
             Reply::Bulk(bytes) => {
-                line(out, '$', &bytes.len().to_string());
-                out.extend_from_slice(bytes);
-                out.extend_from_slice(b"\r\n");
+                out.reserve(bytes.len() + 16);
+                number(out, b'$', bytes.len() as i64);
+                out.put_slice(bytes);
+                out.put_slice(b"\r\n");
             }
-            Reply::Null if resp3 => line(out, '_', ""),
-            Reply::Null => line(out, '$', "-1"),
-            Reply::Array(items) => many(out, '*', items, resp3),
-            Reply::Push(items) => many(out, if resp3 { '>' } else { '*' }, items, resp3),
+            Reply::Null if resp3 => line(out, b'_', ""),
+            Reply::Null => number(out, b'$', -1),
+            Reply::Array(items) => many(out, b'*', items, resp3),
+            Reply::Push(items) => many(out, if resp3 { b'>' } else { b'*' }, items, resp3),
             Reply::Map(pairs) => {
-                let (mark, length) = if resp3 { ('%', pairs.len()) } else { ('*', pairs.len() * 2) };
-                line(out, mark, &length.to_string());
+                let (mark, length) = if resp3 { (b'%', pairs.len()) } else { (b'*', pairs.len() * 2) };
+                number(out, mark, length as i64);
                 for (key, value) in pairs {
                     key.write(resp3, out);
                     value.write(resp3, out);
@@ -55,17 +56,36 @@ impl Reply {
     }
 }
 
-fn many(out: &mut BytesMut, mark: char, items: &[Reply], resp3: bool) {
-    line(out, mark, &items.len().to_string());
+fn many(out: &mut BytesMut, mark: u8, items: &[Reply], resp3: bool) {
+    number(out, mark, items.len() as i64);
     for item in items {
         item.write(resp3, out);
     }
 }
 
-fn line(out: &mut BytesMut, mark: char, text: &str) {
-    out.extend_from_slice(mark.to_string().as_bytes());
-    out.extend_from_slice(text.as_bytes());
-    out.extend_from_slice(b"\r\n");
+fn line(out: &mut BytesMut, mark: u8, text: &str) {
+    out.put_u8(mark);
+    out.put_slice(text.as_bytes());
+    out.put_slice(b"\r\n");
+}
+
+/// A length or a number: most lines are one.
+fn number(out: &mut BytesMut, mark: u8, number: i64) {
+    let (mut digits, mut at, mut rest) = ([0; 20], 20, number.unsigned_abs());
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.put_u8(mark);
+    if number < 0 {
+        out.put_u8(b'-');
+    }
+    out.put_slice(&digits[at..]);
+    out.put_slice(b"\r\n");
 }
 
 /// Takes bytes as they come and gives whole commands.
@@ -102,10 +122,10 @@ fn header(held: &[u8], at: usize, mark: u8) -> Result<Option<(usize, usize)>, St
     if *first != mark {
         return Err(format!("ERR Protocol error: expected '{}', got '{}'", mark as char, *first as char));
     }
-    let Some(end) = held[at..].windows(2).position(|pair| pair == b"\r\n") else { return Ok(None) };
-    let digits = std::str::from_utf8(&held[at + 1..at + end]).unwrap_or("");
+    let Some(end) = held[at..].iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+    let digits = std::str::from_utf8(&held[at + 1..at + end]).unwrap_or("").trim_end_matches('\r');
     let number = digits.parse().map_err(|_| "ERR Protocol error: invalid length".to_owned())?;
-    Ok(Some((number, at + end + 2)))
+    Ok(Some((number, at + end + 1)))
 }
 
 #[cfg(test)]

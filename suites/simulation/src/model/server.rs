@@ -56,6 +56,8 @@ pub struct Server {
     pub id: String,
     pub ip: String,
     pub port: u16,
+    /// Id and addresses, as `CLUSTER NODES` lists them.
+    pub announced: String,
     pub process: Process,
     /// Counts starts: what a task of an earlier process brings is not for this one.
     pub life: u64,

@@ -6,6 +6,7 @@ use tokio::time::{Duration, Instant};
 use super::election::Tally;
 use super::replication::MasterLink;
 use super::server::{Process, Server, WaitRule};
+use super::slot::slot_of;
 use super::store::Store;
 use super::view::{Peer, Role, Unit, View, units};
 use crate::chance::Chance;
@@ -107,16 +108,12 @@ impl State {
     }
 
     pub fn unit_of(&self, slot: u16) -> usize {
-        self.units.iter().position(|unit| unit.holds(slot)).expect("units cover every slot")
+        self.units.partition_point(|unit| unit.last < slot)
     }
 
     pub fn keys_of_unit(&self, server: usize, unit: usize) -> Vec<Bytes> {
-        let slots = self.units[unit].ranges.iter().flat_map(|(low, high)| *low..=*high);
-        if self.units[unit].ranges.iter().all(|(low, high)| low == high) {
-            return slots.flat_map(|slot| self.servers[server].store.keys_of_slot(slot)).collect();
-        }
-        let store = &self.servers[server].store;
-        store.names().filter(|key| self.units[unit].holds(super::slot::slot_of(key))).cloned().collect()
+        let slots = self.units[unit];
+        self.servers[server].store.names().filter(|key| slots.holds(slot_of(key))).cloned().collect()
     }
 
     pub fn replicas_of(&self, primary: usize) -> Vec<usize> {
@@ -139,12 +136,14 @@ impl State {
 }
 
 fn blank(index: usize, host: Host, id: String, view: View, replication_id: u64) -> Server {
+    let (ip, port) = (format!("10.0.0.{}", index + 1), 7001 + index as u16);
     Server {
         index,
         host,
+        announced: format!("{id} {ip}:{port}@{}", port + 10_000),
         id,
-        ip: format!("10.0.0.{}", index + 1),
-        port: 7001 + index as u16,
+        ip,
+        port,
         process: Process::Running,
         life: 0,
         booted: Instant::now(),

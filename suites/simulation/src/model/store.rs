@@ -4,7 +4,7 @@
 //! replicas in one piece. Source: Redis replicates a script by its effects inside MULTI/EXEC, so a replica has all of
 //! a function call or nothing (redis.io/docs/latest/develop/programmability/eval-intro, "Script replication").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,6 +30,8 @@ pub struct Store {
     keys: BTreeMap<Bytes, Entry>,
     /// Function libraries by name; they are part of the data set, replicated and persisted like keys.
     libraries: BTreeMap<String, Bytes>,
+    /// What they name between quotes, the functions among it.
+    named: BTreeSet<Bytes>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -137,6 +139,11 @@ impl Store {
         &self.libraries
     }
 
+    /// A function is there when a library that names it is.
+    pub fn has_function(&self, name: &[u8]) -> bool {
+        self.named.contains(name)
+    }
+
     pub fn apply(&mut self, effect: &Effect) {
         match effect {
             Effect::Set { key, value, expires } => {
@@ -159,6 +166,8 @@ impl Store {
                 self.keys.insert(key.clone(), entry.clone());
             }
             Effect::Load { library, code } => {
+                let quoted = code.split(|byte| *byte == b'\'').skip(1);
+                self.named.extend(quoted.map(|name| code.slice_ref(name)));
                 self.libraries.insert(library.clone(), code.clone());
             }
         }

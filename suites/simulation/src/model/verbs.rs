@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::server::Process;
 use super::store::Effect;
-use super::stream::Id;
+use super::stream::{Id, Stream};
 use super::{Redis, State};
 use crate::network::{Death, Host};
 
@@ -17,16 +17,19 @@ impl Redis {
         self.with(|state| state.settings.shards)
     }
 
-    /// Trim a stream to its last entry, as an operator's XTRIM would. The answer is what it held.
+    /// Trim a stream, as an operator's XTRIM would, to the last entry that every replica holds: what may still be lost is
+    /// not old. The answer is what was there up to that entry.
     pub fn trim(&self, stream: &str) -> Vec<(Id, Vec<String>)> {
         let primary = self.primary_of_slot(super::slot::slot_of(stream.as_bytes()));
         let key = Bytes::copy_from_slice(stream.as_bytes());
         self.with(|state| {
+            let last = |server: usize| state.servers[server].store.stream(&key).map_or(Id::default(), Stream::last);
+            let old = state.replicas_of(primary).into_iter().map(last).min().unwrap_or_default();
             let server = &mut state.servers[primary];
             let Some(held) = server.store.stream(&key).filter(|_| server.running()) else { return Vec::new() };
-            let count = held.len().saturating_sub(1);
+            let count = held.range(Id::default(), old).count().saturating_sub(1);
             let text = |field: &Bytes| String::from_utf8_lossy(field).into_owned();
-            let entries = held.range(Id::default(), Id::MAX);
+            let entries = held.range(Id::default(), old);
             let entries = entries.map(|(id, fields)| (*id, fields.iter().map(text).collect())).collect();
             if count > 0 {
                 state.trace.tell(format!("{stream} is trimmed by {count} entries"));
@@ -84,7 +87,7 @@ impl Redis {
         self.with(|state| state.tally.failed_elections)
     }
 
-    /// Every shard has a running primary that serves, and every running replica is in step with it.
+    /// Every shard has a running primary that serves, every replica is in step with it, and no slot is on its way.
     pub fn settled(&self) -> bool {
         self.with(|state| (0..state.servers.len()).all(|server| state.in_step(server)))
     }
@@ -180,7 +183,7 @@ impl State {
             None => {
                 let owned = server.view.owned_by(me).all(|unit| self.owner_of(unit) == me);
                 let agreed = self.servers.iter().all(|other| other.view.owner == server.view.owner);
-                alive && owned && agreed
+                alive && owned && agreed && server.migrating.is_empty()
             }
             Some(master) => {
                 let primary = &self.servers[master];

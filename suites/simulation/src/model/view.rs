@@ -4,6 +4,8 @@
 //! "UPDATE messages", "Config epoch conflicts"), Redis cluster_legacy.c (clusterUpdateSlotsConfigWith). Gossip about
 //! third nodes is not modelled as such: what a server says of itself reaches all that it can talk to.
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 
 use super::slot::SLOTS;
@@ -28,41 +30,28 @@ pub struct Peer {
     pub offset: u64,
 }
 
-/// Slots that move together: a shard's range, or one slot that a scenario migrates.
-#[derive(Debug, Clone)]
+/// Slots that move together, first and last included: a part of a shard's range, or one that a scenario migrates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unit {
-    pub ranges: Vec<(u16, u16)>,
+    pub first: u16,
+    pub last: u16,
 }
 
 impl Unit {
-    pub fn holds(&self, slot: u16) -> bool {
-        self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&slot))
+    pub fn holds(self, slot: u16) -> bool {
+        (self.first..=self.last).contains(&slot)
     }
 }
 
-/// The slots of `shards` equal ranges, the `single` ones each a unit of its own, with the shard that begins as owner.
+/// The slots of `shards` equal ranges, the `single` ones each a unit of its own, in order, with the shard that begins as
+/// owner.
 pub fn units(shards: usize, single: &[u16]) -> Vec<(Unit, usize)> {
-    let share = SLOTS as usize / shards;
-    let mut units = Vec::new();
-    for shard in 0..shards {
-        let mut low = (shard * share) as u16;
-        let last = if shard + 1 == shards { SLOTS - 1 } else { ((shard + 1) * share - 1) as u16 };
-        let mut cuts: Vec<_> = single.iter().copied().filter(|slot| (low..=last).contains(slot)).collect();
-        cuts.sort_unstable();
-        let mut ranges = Vec::new();
-        for cut in &cuts {
-            if *cut > low {
-                ranges.push((low, cut - 1));
-            }
-            low = cut + 1;
-        }
-        if low <= last {
-            ranges.push((low, last));
-        }
-        units.push((Unit { ranges }, shard));
-        units.extend(cuts.into_iter().map(|cut| (Unit { ranges: vec![(cut, cut)] }, shard)));
-    }
-    units
+    let share = SLOTS / shards as u16;
+    let mut starts: BTreeSet<u16> = (0..shards as u16).map(|shard| shard * share).collect();
+    starts.extend(single.iter().flat_map(|slot| [*slot, slot + 1]).filter(|slot| *slot < SLOTS));
+    let lasts = starts.iter().skip(1).map(|start| start - 1).chain([SLOTS - 1]);
+    let shard_of = |slot: u16| usize::from(slot / share).min(shards - 1);
+    starts.iter().zip(lasts).map(|(first, last)| (Unit { first: *first, last }, shard_of(*first))).collect()
 }
 
 #[derive(Debug, Clone)]
@@ -208,7 +197,7 @@ impl State {
 
     /// `me` now holds that `unit` belongs to `owner`.
     pub fn give_unit(&mut self, me: usize, unit: usize, owner: usize) {
-        let slots = self.units[unit].clone();
+        let slots = self.units[unit];
         let server = &mut self.servers[me];
         let before = std::mem::replace(&mut server.view.owner[unit], owner);
         let in_its_shard = before == me || server.master() == Some(before);
@@ -229,6 +218,6 @@ mod tests {
         for slot in 0..SLOTS {
             assert_eq!(units.iter().filter(|(unit, _)| unit.holds(slot)).count(), 1, "slot {slot}");
         }
-        assert_eq!(units.len(), 7);
+        assert_eq!(units.len(), 8);
     }
 }

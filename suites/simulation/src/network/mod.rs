@@ -41,7 +41,7 @@ pub enum Death {
 }
 
 /// One direction between two hosts.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Link {
     cut: bool,
     lag: Duration,
@@ -117,7 +117,7 @@ impl Net {
 
     pub fn set_cut(&self, from: Host, to: Host, cut: bool) {
         let (pipes, late) = self.with(|state| {
-            state.links.entry((from, to)).or_default().cut = cut;
+            state.change(from, to, |link| link.cut = cut);
             // TCP sends again at growing intervals, so what was held comes some time after the cut ends.
             let late = Duration::from_millis(state.chance.between(0, 200));
             (state.pipes_of(|ends| ends == (from, to)), late)
@@ -129,7 +129,7 @@ impl Net {
     }
 
     pub fn set_lag(&self, from: Host, to: Host, lag: Duration) {
-        self.with(|state| state.links.entry((from, to)).or_default().lag = lag);
+        self.with(|state| state.change(from, to, |link| link.lag = lag));
     }
 
     pub fn is_cut(&self, from: Host, to: Host) -> bool {
@@ -244,6 +244,17 @@ impl Net {
 }
 
 impl State {
+    /// A healthy link has no entry: links are looked up for every chunk.
+    fn change(&mut self, from: Host, to: Host, change: impl FnOnce(&mut Link)) {
+        let mut link = self.link(from, to);
+        change(&mut link);
+        if link == Link::default() {
+            self.links.remove(&(from, to));
+        } else {
+            self.links.insert((from, to), link);
+        }
+    }
+
     fn link(&self, from: Host, to: Host) -> Link {
         self.links.get(&(from, to)).copied().unwrap_or_default()
     }

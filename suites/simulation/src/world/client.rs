@@ -36,7 +36,7 @@ pub struct Manners {
 impl Default for Manners {
     fn default() -> Manners {
         Manners {
-            pace: (150, 600),
+            pace: (200, 800),
             ack_timeout: 2500,
             backoff: (100, 800),
             moves: 3,

@@ -23,6 +23,8 @@ pub struct Stage {
     pub nodes: Vec<Node>,
     pub rooms: Arc<Vec<Room>>,
     pub ledger: Ledger,
+    /// How often each kind of fault found its target.
+    pub happened: Arc<Mutex<BTreeMap<&'static str, u64>>>,
     /// Up to where each room was read when it was trimmed.
     pub trimmed: Arc<Mutex<BTreeMap<Room, chaos_observe::Offset>>>,
 }
@@ -49,101 +51,118 @@ impl Stage {
         (!replicas.is_empty()).then(|| replicas[nth % replicas.len()])
     }
 
-    /// Wait for the moment, do it, wait for the window's end, heal.
+    /// Wait for the moment, find the target, do it, wait for the window's end, heal.
     pub async fn carry_out(&self, planned: Planned) {
         let began = self.sim.trace.start();
         sleep_until(began + Duration::from_millis(planned.at)).await;
         let window = Duration::from_millis(planned.lasts);
         self.sim.trace.tell(format!("fault {planned}"));
+        let mut found = true;
         match planned.fault {
-            Fault::KillPrimary { shard, machine } => {
-                self.kill(self.redis.primary_of_shard(shard), death(machine), window).await;
-            }
-            Fault::KillReplica { shard, nth, machine } => {
-                if let Some(replica) = self.replica(shard, nth) {
-                    self.kill(replica, death(machine), window).await;
-                }
-            }
-            Fault::FastRestart { shard } => {
-                let primary = self.redis.primary_of_shard(shard);
-                self.redis.kill(primary, Death::Process);
-                sleep(window).await;
-                self.redis.restart(primary);
-            }
-            Fault::PausePrimary { shard } => self.pause(self.redis.primary_of_shard(shard), window).await,
-            Fault::PauseReplica { shard, nth } => {
-                if let Some(replica) = self.replica(shard, nth) {
-                    self.pause(replica, window).await;
-                }
-            }
-            Fault::CutOffPrimary { shard, with, reset } => self.cut_off(shard, with, reset, window).await,
-            Fault::CutReplica { shard, nth, way } => {
-                if let Some(replica) = self.replica(shard, nth) {
-                    let primary = self.redis.primary_of_shard(shard);
-                    self.cut(&[(self.host(replica), self.host(primary))], way, window).await;
-                }
-            }
-            Fault::StallThenKill { shard } => {
-                let primary = self.redis.primary_of_shard(shard);
-                let links = self.links_out(primary);
-                self.set_cut(&links, Way::Out, true);
-                sleep(window).await;
-                self.redis.kill(primary, Death::Process);
-                self.set_cut(&links, Way::Out, false);
-                self.restart(primary, Duration::from_millis(500)).await;
-            }
-            Fault::Lag { shard, ms } => {
-                let links = self.links_out(self.redis.primary_of_shard(shard));
-                self.lag(&links, ms);
-                sleep(window).await;
-                self.lag(&links, 0);
-            }
-            Fault::LagThenKill { shard, ms } => {
-                let primary = self.redis.primary_of_shard(shard);
-                let links = self.links_out(primary);
-                self.lag(&links, ms);
-                sleep(window).await;
-                self.redis.kill(primary, Death::Process);
-                self.lag(&links, 0);
-                self.restart(primary, Duration::from_millis(500)).await;
-            }
-            Fault::CutReplicaBus { shard, nth } => {
-                if let Some(replica) = self.replica(shard, nth) {
-                    self.cut_bus(replica, window).await;
-                }
-            }
-            Fault::CutPrimaryBus { shard } => self.cut_bus(self.redis.primary_of_shard(shard), window).await,
-            Fault::Detach { shard, nth } => {
-                if let Some(replica) = self.replica(shard, nth) {
-                    self.redis.detach(replica);
-                }
-            }
             Fault::CrashNode { node, machine } => {
+                found = self.nodes[node].alive();
+                self.happens(&planned.fault, found);
                 self.nodes[node].crash(death(machine));
                 sleep(window).await;
                 self.nodes[node].restart();
             }
-            Fault::CutNode { node, shard, way } => {
-                let primary = self.redis.primary_of_shard(shard);
-                self.cut(&[(self.nodes[node].host, self.host(primary))], way, window).await;
-            }
             Fault::IsolateNode { node } => {
-                let links: Vec<_> =
-                    self.others(&[]).into_iter().map(|server| (self.nodes[node].host, self.host(server))).collect();
+                let servers = self.others(&[]).into_iter();
+                let links: Vec<_> = servers.map(|server| (self.nodes[node].host, self.host(server))).collect();
+                self.happens(&planned.fault, found);
                 self.cut(&links, Way::Both, window).await;
             }
-            Fault::ResetNode { node, shard } => {
-                self.net().reset(self.nodes[node].host, self.host(self.redis.primary_of_shard(shard)));
+            Fault::SpoilElections { count } => {
+                self.happens(&planned.fault, found);
+                self.redis.spoil_elections(count);
             }
-            Fault::SpoilElections { count } => self.redis.spoil_elections(count),
-            Fault::ClockBehind { shard, nth, ms } => {
-                if let Some(replica) = self.replica(shard, nth) {
-                    self.redis.skew(replica, ms);
-                }
+            fault => {
+                let Some(server) = self.target(&fault) else { return };
+                found = self.redis.process(server) == Process::Running;
+                self.happens(&fault, found);
+                self.befall(server, fault, window).await;
             }
+        }
+    }
+
+    /// Counted once its target is there to feel it.
+    fn happens(&self, fault: &Fault, found: bool) {
+        let mut happened = self.happened.lock().expect("no panic while counting");
+        *happened.entry(fault.kind()).or_default() += u64::from(found);
+    }
+
+    /// Whom a fault hits, as things are now: the replica of that number, or the primary.
+    fn target(&self, fault: &Fault) -> Option<usize> {
+        match fault {
+            Fault::KillReplica { shard, nth, .. }
+            | Fault::PauseReplica { shard, nth }
+            | Fault::CutReplica { shard, nth, .. }
+            | Fault::CutReplicaBus { shard, nth }
+            | Fault::Detach { shard, nth }
+            | Fault::ClockBehind { shard, nth, .. } => self.replica(*shard, *nth),
+            Fault::KillPrimary { shard, .. }
+            | Fault::FastRestart { shard }
+            | Fault::PausePrimary { shard }
+            | Fault::CutOffPrimary { shard, .. }
+            | Fault::StallThenKill { shard }
+            | Fault::Lag { shard, .. }
+            | Fault::LagThenKill { shard, .. }
+            | Fault::CutPrimaryBus { shard }
+            | Fault::CutNode { shard, .. }
+            | Fault::ResetNode { shard, .. } => Some(self.redis.primary_of_shard(*shard)),
+            Fault::Migrate { room, .. } | Fault::Trim { room } => {
+                Some(self.redis.primary_of_slot(slot_of_room(&self.rooms[*room])))
+            }
+            Fault::CrashNode { .. } | Fault::IsolateNode { .. } | Fault::SpoilElections { .. } => None,
+        }
+    }
+
+    async fn befall(&self, server: usize, fault: Fault, window: Duration) {
+        match fault {
+            Fault::KillPrimary { machine, .. } | Fault::KillReplica { machine, .. } => {
+                self.kill(server, death(machine), window).await;
+            }
+            Fault::FastRestart { .. } => {
+                self.redis.kill(server, Death::Process);
+                sleep(window).await;
+                self.redis.restart(server);
+            }
+            Fault::PausePrimary { .. } | Fault::PauseReplica { .. } => self.pause(server, window).await,
+            Fault::CutPrimaryBus { .. } | Fault::CutReplicaBus { .. } => self.cut_bus(server, window).await,
+            Fault::CutOffPrimary { with, reset, .. } => self.cut_off(server, with, reset, window).await,
+            Fault::CutReplica { shard, way, .. } => {
+                let primary = self.redis.primary_of_shard(shard);
+                self.cut(&[(self.host(server), self.host(primary))], way, window).await;
+            }
+            Fault::StallThenKill { .. } => self.stall_then_kill(server, window).await,
+            Fault::Lag { ms, .. } => self.lag(server, ms, window).await,
+            Fault::LagThenKill { ms, .. } => {
+                // The lag ends after the death: what it holds is lost.
+                let links = self.set_lag(server, ms);
+                sleep(window).await;
+                self.redis.kill(server, Death::Process);
+                self.end_lag(&links);
+                self.restart(server, Duration::from_millis(500)).await;
+            }
+            Fault::Detach { .. } => self.redis.detach(server),
+            Fault::CutNode { node, way, .. } => {
+                self.cut(&[(self.nodes[node].host, self.host(server))], way, window).await;
+            }
+            Fault::ResetNode { node, .. } => self.net().reset(self.nodes[node].host, self.host(server)),
+            Fault::ClockBehind { ms, .. } => self.redis.skew(server, ms),
             Fault::Migrate { room, pace_ms } => self.migrate(room, pace_ms).await,
             Fault::Trim { room } => self.trim(&self.rooms[room]),
+            Fault::CrashNode { .. } | Fault::IsolateNode { .. } | Fault::SpoilElections { .. } => {}
         }
+    }
+
+    async fn stall_then_kill(&self, primary: usize, window: Duration) {
+        let links = self.links_out(primary);
+        self.set_cut(&links, Way::Out, true);
+        sleep(window).await;
+        self.redis.kill(primary, Death::Process);
+        self.set_cut(&links, Way::Out, false);
+        self.restart(primary, Duration::from_millis(500)).await;
     }
 
     async fn kill(&self, server: usize, death: Death, window: Duration) {
@@ -190,14 +209,27 @@ impl Stage {
         self.set_cut(links, way, false);
     }
 
-    fn lag(&self, links: &[(Host, Host)], ms: u64) {
-        for (from, to) in links {
+    async fn lag(&self, primary: usize, ms: u64, window: Duration) {
+        let links = self.set_lag(primary, ms);
+        sleep(window).await;
+        self.end_lag(&links);
+    }
+
+    fn set_lag(&self, primary: usize, ms: u64) -> Vec<(Host, Host)> {
+        let links = self.links_out(primary);
+        for (from, to) in &links {
             self.net().set_lag(*from, *to, Duration::from_millis(ms));
+        }
+        links
+    }
+
+    fn end_lag(&self, links: &[(Host, Host)]) {
+        for (from, to) in links {
+            self.net().set_lag(*from, *to, Duration::ZERO);
         }
     }
 
-    async fn cut_off(&self, shard: usize, with: usize, reset: bool, window: Duration) {
-        let primary = self.redis.primary_of_shard(shard);
+    async fn cut_off(&self, primary: usize, with: usize, reset: bool, window: Duration) {
         let mut side = vec![primary];
         side.extend(self.redis.replicas_of(primary).into_iter().take(with));
         let links: Vec<_> = side
@@ -239,8 +271,11 @@ impl Stage {
         for (id, fields) in gone {
             let at = offset_of(id);
             let field = |name: &str| fields.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
+            // The trim before may have been lost with its primary.
             let read_before = trimmed.get(room).is_some_and(|read| at <= *read);
-            trimmed.insert(room.clone(), at);
+            if !read_before {
+                trimmed.insert(room.clone(), at);
+            }
             let (Some(sender), Some(message), Some(text)) = (field("s"), field("i"), field("c")) else { continue };
             if !read_before {
                 let (room, content) = (room.to_string(), content(&text));

@@ -25,6 +25,9 @@ pub struct Plan {
     /// The users of this node only listen.
     pub silent_node: Option<usize>,
     pub fence: Fence,
+    /// How often each chat node asks every server for the topology, milliseconds. Seldom is harder: what a node
+    /// believes is older. It is also the dearest part of a world.
+    pub topology_ms: u64,
     /// Switches of `system_delivery::Broken`, `no_sweep,…`; empty for the correct protocol.
     pub broken: String,
     pub history_window: Duration,
@@ -48,10 +51,11 @@ impl Plan {
             clients: 6,
             rooms: 4,
             rooms_per_client: 2,
-            chat_ms: 20_000,
+            chat_ms: 26_000,
             manners: Manners::default(),
             silent_node: None,
             fence: Fence::Full,
+            topology_ms: 400,
             broken: String::new(),
             history_window: Duration::from_mins(10),
             jitter: (40, 3),
@@ -64,11 +68,17 @@ impl Plan {
         let mut plan = Plan::quiet(seed);
         let mut chance = Chance::new(seed).fork("plan");
         plan.jitter = (chance.between(0, 80), chance.between(1, 12));
-        plan.nodes = chance.between(2, 3) as usize;
+        plan.nodes = if chance.percent(25) { 3 } else { 2 };
+        plan.topology_ms = chance.between(200, 600);
         if chance.percent(20) {
             (plan.redis.wait_rule, plan.redis.version) = (WaitRule::EveryCommand, "7.0.15".to_owned());
         }
+        let trims = chance.percent(20);
+        if trims {
+            plan.history_window = Duration::from_secs(1);
+        }
         let bounds = Bounds {
+            trims,
             shards: plan.redis.shards,
             replicas: plan.redis.replicas_per_shard,
             nodes: plan.nodes,

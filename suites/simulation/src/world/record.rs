@@ -24,7 +24,7 @@ impl Ledger {
 
     pub fn note(&self, user: &str, op: Op) {
         self.trace.say(|| format!("{user}: {}", story(&op)));
-        self.trace.event(u64::from(user.as_bytes().last().copied().unwrap_or(0)), &digest(&op));
+        self.trace.event(u64::from(user.as_bytes().last().copied().unwrap_or(0)), [story(&op).as_bytes()]);
         self.records.lock().expect("no panic while recording").push(Record {
             at: self.now(),
             user: user.to_owned(),
@@ -59,11 +59,7 @@ pub fn content(text: &str) -> Content {
     Content::of(text)
 }
 
-/// What tells one operation from another, in bytes.
-fn digest(op: &Op) -> Vec<u8> {
-    story(op).into_bytes()
-}
-
+/// What tells one operation from another, for a person and for the hash.
 fn story(op: &Op) -> String {
     let at = |offset: &Option<chaos_observe::Offset>| offset.map_or("none".to_owned(), |offset| offset.to_string());
     match op {

@@ -39,6 +39,12 @@ pub struct Report {
     pub hash: u64,
     pub events: u64,
     pub promotions: u64,
+    /// Elections that got no votes.
+    pub failed_elections: u64,
+    /// How often each kind of fault found its target.
+    pub happened: BTreeMap<&'static str, u64>,
+    /// How long the world lasted, milliseconds of its own.
+    pub lasted_ms: u64,
     pub story: Vec<String>,
 }
 
@@ -48,19 +54,28 @@ impl Report {
         self.verdict.failed().collect()
     }
 
+    /// A world in which nothing was said and heard proves nothing.
     pub fn good(&self) -> bool {
-        self.drained && self.violated().is_empty()
+        self.drained && self.spoke() && self.violated().is_empty()
+    }
+
+    fn spoke(&self) -> bool {
+        self.verdict.numbers.acked > 0 && self.verdict.numbers.received > 0
     }
 
     /// The last line of a run: what two runs of one seed must share.
     pub fn line(&self) -> String {
         let numbers = &self.verdict.numbers;
         let violated: Vec<_> = self.violated().iter().map(ToString::to_string).collect();
-        let outcome = match (violated.is_empty(), self.drained) {
-            (true, true) => "good".to_owned(),
+        let outcome = if !self.drained {
             // Without a whole final read the rest of the verdict says nothing.
-            (_, false) => "never drained".to_owned(),
-            (false, true) => format!("violates {}", violated.join(" ")),
+            "never drained".to_owned()
+        } else if !self.spoke() {
+            "was silent".to_owned()
+        } else if violated.is_empty() {
+            "good".to_owned()
+        } else {
+            format!("violates {}", violated.join(" "))
         };
         format!(
             "seed {} {outcome}: {} acked, {} received, {} resumed, {} promotions, {} events, hash {:016x}",
@@ -100,8 +115,8 @@ impl World {
         let ledger = Ledger::new(&sim.trace);
         let phases = Phases::begin();
         sim.net.set_up(READER, true);
-        let (rooms, trimmed) = (Arc::new(rooms), Arc::default());
-        let stage = Stage { sim, redis, nodes, rooms, ledger: ledger.clone(), trimmed };
+        let (rooms, happened, trimmed) = (Arc::new(rooms), Arc::default(), Arc::default());
+        let stage = Stage { sim, redis, nodes, rooms, ledger: ledger.clone(), happened, trimmed };
         World { stage, ledger, phases, clients: JoinSet::new() }
     }
 
@@ -215,9 +230,22 @@ impl World {
         let verdict = judge(&self.ledger.history(), &question);
         let trace = &self.stage.sim.trace;
         let (hash, events, story) = (trace.hash(), trace.events(), trace.lines());
-        let promotions = self.stage.redis.promotions();
+        let (promotions, failed_elections) = (self.stage.redis.promotions(), self.stage.redis.failed_elections());
+        let (happened, lasted_ms) =
+            (self.stage.happened.lock().expect("no panic while counting").clone(), trace.now_ms());
         self.stage.redis.stop();
-        Report { plan: plan.clone(), verdict, drained, hash, events, promotions, story }
+        Report {
+            plan: plan.clone(),
+            verdict,
+            drained,
+            hash,
+            events,
+            promotions,
+            failed_elections,
+            happened,
+            lasted_ms,
+            story,
+        }
     }
 }
 
@@ -228,6 +256,7 @@ fn config(plan: &Plan, redis: &Redis) -> Config {
     };
     let mut config = Config::new((0..redis.count()).map(address).collect());
     config.fence = plan.fence;
+    config.topology = Duration::from_millis(plan.topology_ms);
     config.history_window = plan.history_window;
     config.election = Election {
         node_timeout: plan.redis.node_timeout,

@@ -12,6 +12,8 @@ pub struct Bounds {
     pub replicas: usize,
     pub nodes: usize,
     pub rooms: usize,
+    /// Rooms are trimmed, by an operator, now and then.
+    pub trims: bool,
     /// Faults begin and end within this, milliseconds.
     pub from: u64,
     pub until: u64,
@@ -30,8 +32,13 @@ pub fn mixed(chance: &mut Chance, bounds: &Bounds) -> Vec<Planned> {
             continue;
         }
         let shard = chance.index(bounds.shards);
-        let (fault, lasts, heals) = of_shard(chance, shard, bounds.replicas);
+        let (fault, lasts, mut heals) = of_shard(chance, shard, bounds.replicas);
         planned.push(Planned { at, lasts, fault });
+        if chance.percent(8) {
+            // A failed election costs another four seconds and some.
+            planned.push(Planned { at, lasts: 0, fault: Fault::SpoilElections { count: 1 } });
+            heals += 5000;
+        }
         if chance.percent(30) {
             let other = (shard + 1 + chance.index(bounds.shards - 1)) % bounds.shards;
             let (fault, lasts) = quiet(chance, other, bounds.replicas);
@@ -44,6 +51,13 @@ pub fn mixed(chance: &mut Chance, bounds: &Bounds) -> Vec<Planned> {
         let (fault, lasts) = of_node(chance, bounds);
         planned.push(Planned { at, lasts, fault });
         at += chance.between(1000, 8000);
+    }
+    if bounds.trims {
+        let trim = |room| Fault::Trim { room };
+        planned.extend((0..12).map(|_| {
+            let at = chance.between(bounds.from, bounds.until);
+            Planned { at, lasts: 0, fault: trim(chance.index(bounds.rooms)) }
+        }));
     }
     if chance.percent(40) {
         let (nth, ms) = (chance.index(bounds.replicas), -(chance.between(500, 60_000) as i64));

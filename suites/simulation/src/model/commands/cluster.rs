@@ -1,6 +1,10 @@
 //! CLUSTER: how this server sees the others.
 //! Source: redis.io/docs/latest/commands/cluster-nodes, -slots, -shards, -info, -setslot.
 
+use std::fmt::Write as _;
+
+use tokio::time::Instant;
+
 use super::super::command::{Args, Done, number, text, wrong_arguments};
 use super::super::resp::Reply;
 use super::super::slot::slot_of;
@@ -23,53 +27,48 @@ pub fn run(state: &mut State, me: usize, args: Args) -> Done {
     }
 }
 
-/// Slots of a server as `low-high` (or one number), ascending.
+/// Slots of a server from first to last, ascending; neighbouring units are one range.
 fn ranges(state: &State, me: usize, of: usize) -> Vec<(u16, u16)> {
-    let view = &state.servers[me].view;
-    let mut ranges: Vec<_> = view.owned_by(of).flat_map(|unit| state.units[unit].ranges.iter().copied()).collect();
-    ranges.sort_unstable();
     let mut joined: Vec<(u16, u16)> = Vec::new();
-    for (low, high) in ranges {
+    for unit in state.servers[me].view.owned_by(of).map(|unit| state.units[unit]) {
         match joined.last_mut() {
-            Some(last) if last.1 + 1 == low => last.1 = high,
-            _ => joined.push((low, high)),
+            Some(last) if last.1 + 1 == unit.first => last.1 = unit.last,
+            _ => joined.push((unit.first, unit.last)),
         }
     }
     joined
 }
 
+/// Asked for several times a second by every chat node: written in one piece.
 fn nodes(state: &State, me: usize) -> String {
     let view = &state.servers[me].view;
-    let mut out = String::new();
+    let (now, world_ms) = (Instant::now(), state.world_ms());
+    let mut out = String::with_capacity(view.peers.len() * 150);
     for (index, peer) in view.peers.iter().enumerate() {
         let server = &state.servers[index];
-        let mut flags = Vec::new();
-        flags.extend((index == me).then_some("myself"));
-        flags.push(if peer.role == Role::Primary { "master" } else { "slave" });
-        flags.extend(peer.suspected.then_some("fail?"));
-        flags.extend(peer.failed.map(|_| "fail"));
+        let myself = if index == me { "myself," } else { "" };
+        let role = if peer.role == Role::Primary { "master" } else { "slave" };
+        let suspected = if peer.suspected { ",fail?" } else { "" };
+        let failed = if peer.failed.is_some() { ",fail" } else { "" };
         let (master, epoch) = match peer.role {
-            Role::Primary => ("-".to_owned(), peer.config_epoch),
-            Role::ReplicaOf(master) => (state.servers[master].id.clone(), view.peers[master].config_epoch),
+            Role::Primary => ("-", peer.config_epoch),
+            Role::ReplicaOf(master) => (state.servers[master].id.as_str(), view.peers[master].config_epoch),
         };
         let link = if index == me || (!peer.suspected && peer.failed.is_none()) { "connected" } else { "disconnected" };
-        let pong = state.world_ms().saturating_sub(peer.heard.elapsed().as_millis() as u64);
-        out += &format!(
-            "{} {}@{} {} {master} 0 {pong} {epoch} {link}",
-            server.id,
-            server.address(),
-            server.port + 10_000,
-            flags.join(","),
-        );
-        for (low, high) in ranges(state, me, index) {
-            out += &if low == high { format!(" {low}") } else { format!(" {low}-{high}") };
+        let pong = world_ms.saturating_sub((now - peer.heard).as_millis() as u64);
+        for word in [&server.announced, " ", myself, role, suspected, failed, " ", master] {
+            out.push_str(word);
+        }
+        let _ = write!(out, " 0 {pong} {epoch} {link}");
+        for (first, last) in ranges(state, me, index) {
+            let _ = if first == last { write!(out, " {first}") } else { write!(out, " {first}-{last}") };
         }
         if index == me {
             for (slot, to) in &server.migrating {
-                out += &format!(" [{slot}->-{}]", state.servers[*to].id);
+                let _ = write!(out, " [{slot}->-{}]", state.servers[*to].id);
             }
             for (slot, from) in &server.importing {
-                out += &format!(" [{slot}-<-{}]", state.servers[*from].id);
+                let _ = write!(out, " [{slot}-<-{}]", state.servers[*from].id);
             }
         }
         out.push('\n');
@@ -143,10 +142,7 @@ fn info(state: &State, me: usize) -> String {
             let peer = &view.peers[**owner];
             if suspected { peer.suspected } else { peer.failed.is_some() }
         });
-        slots
-            .flat_map(|(unit, _)| &state.units[unit].ranges)
-            .map(|(low, high)| usize::from(high - low) + 1)
-            .sum::<usize>()
+        slots.map(|(unit, _)| state.units[unit]).map(|unit| usize::from(unit.last - unit.first) + 1).sum::<usize>()
     };
     let (pfail, fail) = (owners_failed(true), owners_failed(false));
     format!(

@@ -21,10 +21,7 @@ pub fn run(state: &mut State, me: usize, name: &str, args: Args) -> Done {
 }
 
 fn call(state: &mut State, me: usize, function: &str, count: &Bytes, rest: Args) -> Done {
-    // A function is there when a library that names it is.
-    let quoted = format!("'{function}'");
-    let there = |code: &Bytes| text(code).contains(&quoted);
-    if !state.servers[me].store.libraries().values().any(there) {
+    if !state.servers[me].store.has_function(function.as_bytes()) {
         return Err(Reply::error("ERR Function not found"));
     }
     let count = number(count)? as usize;

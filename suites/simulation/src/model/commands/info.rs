@@ -1,6 +1,8 @@
 //! What a server says about itself: INFO, ROLE, CONFIG GET, TIME.
 //! Source: redis.io/docs/latest/commands/info, /role, /config-get; field names as printed by 7.0 to 8.2.
 
+use std::fmt::Write as _;
+
 use super::super::command::{Args, Done, text, wrong_arguments};
 use super::super::resp::Reply;
 use super::super::server::Server;
@@ -48,33 +50,17 @@ fn info(state: &State, me: usize, sections: Args) -> String {
     out
 }
 
+/// Behind every fence and with every question about the topology: written in one piece.
 fn replication(state: &State, server: &Server) -> String {
-    let mut out = String::from("# Replication\r\n");
-    match server.master() {
-        None => out += "role:master\r\n",
-        Some(master) => {
-            let link = &server.link;
-            let last_io = if link.up() { link.last_io.elapsed().as_secs() as i64 } else { -1 };
-            out += &format!(
-                "role:slave\r\nmaster_host:{}\r\nmaster_port:{}\r\nmaster_link_status:{}\r\n\
-                 master_last_io_seconds_ago:{last_io}\r\nmaster_sync_in_progress:{}\r\n\
-                 slave_read_repl_offset:{offset}\r\nslave_repl_offset:{offset}\r\n",
-                state.servers[master].ip,
-                state.servers[master].port,
-                if link.up() { "up" } else { "down" },
-                u8::from(link.syncing),
-                offset = server.offset,
-            );
-            if !link.up() {
-                let down = link.down_since.map_or(-1, |since| since.elapsed().as_secs() as i64);
-                out += &format!("master_link_down_since_seconds:{down}\r\n");
-            }
-            out += "slave_priority:100\r\nslave_read_only:1\r\nreplica_announced:1\r\n";
-        }
-    }
-    out += &format!("connected_slaves:{}\r\n", server.replicas.len());
+    let mut out = String::with_capacity(600);
+    let _ = match server.master() {
+        None => out.write_str("# Replication\r\nrole:master\r\n"),
+        Some(master) => as_replica(state, server, master, &mut out),
+    };
+    let _ = write!(out, "connected_slaves:{}\r\n", server.replicas.len());
     for (at, (index, attached)) in server.replicas.iter().enumerate() {
-        out += &format!(
+        let _ = write!(
+            out,
             "slave{at}:ip={},port={},state={},offset={},lag={}\r\n",
             state.servers[*index].ip,
             state.servers[*index].port,
@@ -83,12 +69,34 @@ fn replication(state: &State, server: &Server) -> String {
             attached.last_ack.elapsed().as_secs(),
         );
     }
-    out += &format!(
+    let _ = write!(
+        out,
         "master_failover_state:no-failover\r\nmaster_replid:{:040x}\r\nmaster_replid2:{:040}\r\n\
          master_repl_offset:{}\r\nsecond_repl_offset:-1\r\n\r\n",
         server.replication_id, 0, server.offset
     );
     out
+}
+
+fn as_replica(state: &State, server: &Server, master: usize, out: &mut String) -> std::fmt::Result {
+    let link = &server.link;
+    let last_io = if link.up() { link.last_io.elapsed().as_secs() as i64 } else { -1 };
+    write!(
+        out,
+        "# Replication\r\nrole:slave\r\nmaster_host:{}\r\nmaster_port:{}\r\nmaster_link_status:{}\r\n\
+         master_last_io_seconds_ago:{last_io}\r\nmaster_sync_in_progress:{}\r\n\
+         slave_read_repl_offset:{offset}\r\nslave_repl_offset:{offset}\r\n",
+        state.servers[master].ip,
+        state.servers[master].port,
+        if link.up() { "up" } else { "down" },
+        u8::from(link.syncing),
+        offset = server.offset,
+    )?;
+    if !link.up() {
+        let down = link.down_since.map_or(-1, |since| since.elapsed().as_secs() as i64);
+        write!(out, "master_link_down_since_seconds:{down}\r\n")?;
+    }
+    out.write_str("slave_priority:100\r\nslave_read_only:1\r\nreplica_announced:1\r\n")
 }
 
 fn role(state: &State, me: usize) -> Reply {
