@@ -48,7 +48,7 @@ struct Admitted {
     room: Room,
     offset: Option<Offset>,
     connection: Arc<Connection>,
-    requests: UnboundedReceiver<Request>,
+    requests: UnboundedReceiver<Box<Request>>,
     ending: Arc<Ending>,
 }
 

@@ -55,7 +55,7 @@ pub(super) fn leave(payload: &Json) -> Asked {
 pub(super) struct Intake {
     read: Read,
     /// Bounded by the connection: it stops the reader.
-    queue: mpsc::UnboundedSender<Request>,
+    queue: mpsc::UnboundedSender<Box<Request>>,
     connection: Arc<Connection>,
 }
 
@@ -63,14 +63,16 @@ pub(super) struct Intake {
 pub(super) struct Synchronous;
 
 impl Intake {
-    pub(super) fn new(read: Read, queue: mpsc::UnboundedSender<Request>, connection: Arc<Connection>) -> Self {
+    pub(super) fn new(read: Read, queue: mpsc::UnboundedSender<Box<Request>>, connection: Arc<Connection>) -> Self {
         Intake { read, queue, connection }
     }
 }
 
 impl<A: Adapter> MessageHandler<A, Synchronous> for Intake {
     fn call(&self, _: Arc<Socket<A>>, value: Value, ack: Ack) {
-        let request = Request { asked: (self.read)(&payload(&value)), ack, arrived: Instant::now() };
+        let asked = (self.read)(&payload(&value));
+        // Boxed, because the queue of an idle session has room for 32.
+        let request = Box::new(Request { asked, ack, arrived: Instant::now() });
         self.connection.requested();
         if self.queue.send(request).is_err() {
             self.connection.handled();

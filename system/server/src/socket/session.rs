@@ -31,7 +31,7 @@ pub(super) struct Session<B: Backend> {
     chat: Arc<Chat<B>>,
     identity: Identity,
     outbox: Arc<Outbox<B::Adapter>>,
-    requests: mpsc::UnboundedReceiver<Request>,
+    requests: mpsc::UnboundedReceiver<Box<Request>>,
     ending: Arc<Ending>,
     /// Its end leaves every room.
     membership: B::Session,
@@ -71,7 +71,7 @@ impl<B: Backend> Session<B> {
         chat: Arc<Chat<B>>,
         identity: Identity,
         outbox: Arc<Outbox<B::Adapter>>,
-        requests: mpsc::UnboundedReceiver<Request>,
+        requests: mpsc::UnboundedReceiver<Box<Request>>,
         ending: Arc<Ending>,
     ) -> Self {
         let limit = RateLimit::new(chat.rate_limit);
@@ -103,7 +103,7 @@ impl<B: Backend> Session<B> {
                 Some(done) = self.doing.next(), if !self.doing.is_empty() => self.done(done),
                 Some(request) = self.requests.recv() => {
                     connection.handled();
-                    self.request(request);
+                    self.request(*request);
                 }
             }
         }

@@ -37,7 +37,15 @@ async fn an_operator_gets_health_readiness_and_metrics() {
     let mut ann = Client::join(&server, "ann").await;
     ann.call("chat-message", json!({ "content": "x" })).await;
     ann.contents(1).await;
-    let metrics = server.get("/metrics").await;
+    // An ack is on the wire before it is counted.
+    let deadline = std::time::Instant::now() + crate::server::PATIENCE;
+    let metrics = loop {
+        let metrics = server.get("/metrics").await;
+        if ["chat_ack_seconds", "chat_delivery_seconds"].iter().all(|name| metrics.body.contains(name)) {
+            break metrics;
+        }
+        assert!(std::time::Instant::now() < deadline, "never counted:\n{}", metrics.body);
+    };
     assert!(metrics.head.contains("text/plain; version=0.0.4"), "{}", metrics.head);
     for metric in system_server::names::ALL {
         let unlabelled = !metric.labels.contains(&"shard");
