@@ -71,9 +71,12 @@ async fn a_large_fan_out_lets_others_run() {
         room.join(member).unwrap();
     }
     room.broadcast(&text(0));
+    let written = asker.clone();
     let answering = tokio::spawn(async move {
         // Ready once the fan-out is under way.
-        tokio::task::yield_now().await;
+        while written.writes().is_empty() {
+            tokio::task::yield_now().await;
+        }
         asker_here.send(text(1)).unwrap();
     });
     answering.await.unwrap();

@@ -59,6 +59,16 @@ async fn a_cut_ends_a_reader_that_waits_and_the_peer_sees_it() {
     tokio::time::timeout(SOON, connection.ended()).await.unwrap();
 }
 
+/// Although the server below has not noticed yet, and holds on to its stream.
+#[tokio::test]
+async fn a_cut_is_seen_by_the_peer_at_once() {
+    let (connection, wire, mut far) = tcp(()).await;
+    connection.cut();
+    let end = tokio::time::timeout(SOON, far.read_u8()).await.expect("the peer still waits");
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+    drop(wire);
+}
+
 /// Even one that takes no bytes at all, whose kernel would keep what it has for minutes.
 #[tokio::test]
 async fn a_cut_does_not_wait_for_a_peer_that_reads_nothing() {

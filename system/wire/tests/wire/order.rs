@@ -1,9 +1,12 @@
 //! Frames of two sources on one connection: whole, in the order in which they came, and none before its time.
 
-use tokio::io::AsyncWriteExt;
+use std::sync::Arc;
 
-use super::peer::{Noting, payloads, piped, text};
-use system_wire::{Batch, frame};
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
+
+use super::peer::{Noting, PATIENCE, payloads, piped, settings, text};
+use system_wire::{Batch, Connection, Locked, frame};
 
 /// Both writers at once, through a pipe that takes three bytes at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,4 +104,16 @@ async fn an_answer_overtakes_nothing_on_its_own_connection() {
     connection.send(text(2)).unwrap();
     tokio::task::yield_now().await;
     assert_eq!(peer.writes(), [("", vec!["1".to_owned(), "2".to_owned()])]);
+}
+
+/// A stream that keeps bytes of its own, as a record layer may.
+#[tokio::test]
+async fn what_the_stream_below_keeps_is_flushed() {
+    let (near, mut far) = tokio::io::duplex(100);
+    let below = Arc::new(Locked::new(BufWriter::new(near)));
+    let (connection, _wire) = Connection::new(below, Bytes::new(), settings(), ());
+    connection.send(text(7)).unwrap();
+    let mut received = vec![0; text(7).len()];
+    tokio::time::timeout(PATIENCE, far.read_exact(&mut received)).await.expect("it stays below").unwrap();
+    assert_eq!(received, text(7));
 }
