@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -56,7 +57,10 @@ impl Browser {
     pub(super) async fn launch() -> Option<Browser> {
         let program = find()?;
         let profile = tempfile::tempdir().unwrap();
-        let process = Command::new(&program)
+        let mut command = Command::new(&program);
+        // SAFETY: between fork and exec, one system call that allocates nothing. A test that is killed leaves nothing.
+        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+        let process = command
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
