@@ -265,3 +265,30 @@ fn the_model_goes_through_epochs_tiers_and_losses() {
     assert!(shared > 2500, "members share only {shared} times");
     assert!(world.sent * 10 < world.plain * 7, "{} of {} bytes", world.sent, world.plain);
 }
+
+/// Rooms are used by many threads; whoever comes with a stream that has moved on meanwhile gets something else.
+#[test]
+fn members_on_many_threads_read_what_was_said() {
+    let deflate = Deflate::new(Settings { threshold: 0, ..Settings::default() });
+    let room = deflate.room();
+    let talk = |thread: u64| {
+        let agreed = deflate.negotiate([OFFERS[0].0]).unwrap();
+        let mut members: Vec<_> = (0..4).map(|_| (deflate.peer(agreed), Browser::new(15, false))).collect();
+        for nth in 0..1500 {
+            let text = Text { seed: thread << 32 | nth, length: 50 + nth as usize % 300, binary: false };
+            let broadcast = room.broadcast(Bytes::from(frame(text)), Instant::now());
+            for (peer, browser) in &mut members {
+                assert!(browser.read(&broadcast.frame(peer)).0 == text.bytes(), "{text:?}");
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..4).for_each(|thread| {
+            _ = scope.spawn({
+                let talk = &talk;
+                move || talk(thread)
+            })
+        })
+    });
+    assert!(deflate.numbers().shared > 100, "{:?}", deflate.numbers());
+}
