@@ -275,20 +275,18 @@ fn members_on_many_threads_read_what_was_said() {
         let agreed = deflate.negotiate([OFFERS[0].0]).unwrap();
         let mut members: Vec<_> = (0..4).map(|_| (deflate.peer(agreed), Browser::new(15, false))).collect();
         for nth in 0..1500 {
-            let text = Text { seed: thread << 32 | nth, length: 50 + nth as usize % 300, binary: false };
+            let text = Text { seed: (thread << 32) | nth, length: 50 + nth as usize % 300, binary: false };
             let broadcast = room.broadcast(Bytes::from(frame(text)), Instant::now());
             for (peer, browser) in &mut members {
                 assert!(browser.read(&broadcast.frame(peer)).0 == text.bytes(), "{text:?}");
             }
         }
     };
+    let talk = &talk;
     std::thread::scope(|scope| {
-        (0..4).for_each(|thread| {
-            _ = scope.spawn({
-                let talk = &talk;
-                move || talk(thread)
-            })
-        })
+        for thread in 0..4 {
+            scope.spawn(move || talk(thread));
+        }
     });
     assert!(deflate.numbers().shared > 100, "{:?}", deflate.numbers());
 }
