@@ -137,7 +137,7 @@ impl Judged {
 
     pub(crate) fn explain(&self, anomaly: &Anomaly) -> String {
         let tree = anomaly.message.as_deref().map(|message| self.spans.tree(message)).unwrap_or_default();
-        let hop = self.last_hop(anomaly).map_or("no span".to_owned(), |hop| hop.to_string());
+        let hop = self.last_hop(anomaly).map_or("no span".to_owned(), |hop| hop.told(true));
         format!("{anomaly:?}\n  last hop: {hop}\n{tree}")
     }
 }

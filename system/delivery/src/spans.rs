@@ -96,6 +96,16 @@ pub(crate) fn fenced(span: &Span, asked: usize, answered: usize, held: bool) {
     }
 }
 
+/// The bell rang for this message, and so many connections to the primary heard it. Without it only a sweep finds the
+/// message: this tells what was lost in the log from what was passed over by those who listen.
+pub(crate) fn rung(trace: Option<TraceParent>, id: &MessageId, offset: Offset, listeners: i64) {
+    let Some(trace) = wanted(trace) else { return };
+    let span = tracing::info_span!(
+        target: "holdfast", parent: None, "log.bell", message.id = %id, offset = %offset, listeners,
+    );
+    drop(under(span, trace));
+}
+
 pub(crate) fn read(entry: &Entry, origin: &Origin) -> Span {
     let Some(trace) = wanted(entry.traceparent) else { return Span::none() };
     let span = tracing::info_span!(

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 use chaos_checkers::{Anomaly, Rule, Verdict};
 use chaos_observe::{
     At, Clock, SpanStore,
-    spans::{Hop, Killed, LastHop, Towards},
+    spans::{Killed, LastHop, Towards},
 };
 
 use super::faults::seconds;
@@ -73,9 +73,8 @@ fn one(anomaly: &Anomaly, traces: &Traces<'_>, shown: &mut BTreeSet<String>) -> 
     let at = hop.as_ref().map(|hop| traces.clock.from_unix_ns(hop.at_ns)).or(anomaly.at);
     match hop {
         Some(hop) => {
-            let next =
-                next(hop.hop, traces.delivery).map(|next| format!(" (it never came to {next})")).unwrap_or_default();
-            let _ = writeln!(text, "      last hop of {message}: {hop}{next}{}", during(traces.schedule, at));
+            let told = hop.told(traces.delivery == Delivery::Log);
+            let _ = writeln!(text, "      last hop of {message}: {told}{}", during(traces.schedule, at));
         }
         None => drop(writeln!(text, "      no span of {message} was received{}", during(traces.schedule, at))),
     }
@@ -83,14 +82,6 @@ fn one(anomaly: &Anomaly, traces: &Traces<'_>, shown: &mut BTreeSet<String>) -> 
         text.push_str(&tree(&traces.spans.tree(message)));
     }
     text
-}
-
-/// What would have come next on the way to a member: without a log nothing is appended, fenced or read, and
-/// the stock adapter fans out without a span.
-fn next(hop: Hop, delivery: Delivery) -> Option<Hop> {
-    let there =
-        |hop: &Hop| delivery == Delivery::Log || matches!(hop, Hop::Send | Hop::Accept | Hop::Ack | Hop::Receive);
-    Hop::ALL.into_iter().filter(there).find(|later| *later > hop)
 }
 
 /// The span tree, with the many receipts of a large room counted after the first few.

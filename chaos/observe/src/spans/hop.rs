@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::span::Span;
 
-/// The way of a message. `chat.ack` ends the branch back to the sender; the others are the way to the members.
+/// The way of a message. `chat.ack` ends the branch back to the sender; the others are the way to the members (a reader that is
+/// woken by the sweep does without the bell).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hop {
@@ -15,14 +16,16 @@ pub enum Hop {
     Append,
     Fence,
     Ack,
+    /// The node that wrote it told those who listen.
+    Bell,
     Read,
     FanOut,
     Receive,
 }
 
 impl Hop {
-    pub const ALL: [Hop; 8] =
-        [Hop::Send, Hop::Accept, Hop::Append, Hop::Fence, Hop::Ack, Hop::Read, Hop::FanOut, Hop::Receive];
+    pub const ALL: [Hop; 9] =
+        [Hop::Send, Hop::Accept, Hop::Append, Hop::Fence, Hop::Ack, Hop::Bell, Hop::Read, Hop::FanOut, Hop::Receive];
 
     /// The name of its span.
     pub const fn span(self) -> &'static str {
@@ -32,6 +35,7 @@ impl Hop {
             Hop::Append => "log.append",
             Hop::Fence => "log.fence",
             Hop::Ack => "chat.ack",
+            Hop::Bell => "log.bell",
             Hop::Read => "log.read",
             Hop::FanOut => "chat.fanout",
             Hop::Receive => "chat.receive",
@@ -67,6 +71,21 @@ pub struct LastHop {
     pub at_ns: u64,
     /// The message may have come further: a node that could have known died before it could export.
     pub at_least: bool,
+}
+
+impl LastHop {
+    /// What would have come next on the way to a member. `with_log`: whether there is one; without, nothing is appended,
+    /// fenced, rung for or read, and the stock adapter fans out without a span.
+    pub fn next(&self, with_log: bool) -> Option<Hop> {
+        let there = |hop: &Hop| with_log || matches!(hop, Hop::Send | Hop::Accept | Hop::Ack | Hop::Receive);
+        Hop::ALL.into_iter().filter(there).find(|later| *later > self.hop)
+    }
+
+    /// `log.append on chat-2 (it never came to log.fence)`
+    pub fn told(&self, with_log: bool) -> String {
+        let next = self.next(with_log).map(|next| format!(" (it never came to {next})")).unwrap_or_default();
+        format!("{self}{next}")
+    }
 }
 
 /// `at least log.append on chat-2`
@@ -135,6 +154,7 @@ mod tests {
             ("log.append", "chat-1", 20),
             ("log.fence", "chat-1", 30),
             ("chat.ack", "chat-1", 40),
+            ("log.bell", "chat-1", 40),
             ("log.read", "chat-1", 41),
             ("chat.fanout", "chat-1", 42),
             ("log.read", "chat-2", 43),
@@ -158,7 +178,7 @@ mod tests {
         assert_eq!(hop(&store, Some("chat-2"), Some("bob")), "chat.fanout on chat-2");
         assert_eq!(hop(&store, Some("chat-2"), None), "chat.fanout on chat-2");
         // It never came to this node, so it came as far as its sender's node did with it.
-        assert_eq!(hop(&store, Some("chat-3"), Some("cid")), "chat.ack on chat-1");
+        assert_eq!(hop(&store, Some("chat-3"), Some("cid")), "log.bell on chat-1");
         assert_eq!(store.last_hop("other", Towards::default(), &[]), None);
     }
 
