@@ -5,10 +5,12 @@
 //! and pass only when that is noticed: without them nobody would know that the promises were really tested.
 
 mod controls;
+mod guarded;
 mod harness_death;
 mod node_loss;
 mod planted_drops;
 mod primary_loss;
+mod redis_access;
 mod replica_loss;
 mod stage;
 mod stock_client;

@@ -47,6 +47,11 @@ impl Stage {
 }
 
 impl Door {
+    /// Of a node beside the stage.
+    pub(crate) fn beside(address: &str) -> Door {
+        Door { address: address.to_owned(), node: address.to_owned(), clock: Clock::start(), recorder: None }
+    }
+
     fn record(&self, user: &str, op: Op) {
         if let Some(recorder) = &self.recorder {
             recorder.record(self.clock.now(), user, op);

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use redis::aio::{AsyncPushSender, ConnectionLike as _, MultiplexedConnection};
 use redis::{
-    AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, ErrorKind, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, ServerErrorKind,
+    Value,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -22,7 +23,9 @@ use crate::edge::{Edge, RedisAddress};
 pub(crate) enum LinkError {
     #[error("connect to {address}: {source}")]
     Connect { address: RedisAddress, source: io::Error },
-    #[error("{address} did not answer within {after:?}")]
+    #[error("{address} {why}")]
+    Misfit { address: RedisAddress, why: &'static str },
+    #[error("{address} did not answer within {after:?}{}", if address.tls { " (does it speak TLS?)" } else { "" })]
     Silent { address: RedisAddress, after: Duration },
     #[error("{address}: {source}")]
     Redis { address: RedisAddress, source: RedisError },
@@ -32,6 +35,33 @@ pub(crate) enum LinkError {
     Refuses { address: RedisAddress, answer: String },
     #[error("{address} is not the primary any more")]
     Superseded { address: RedisAddress },
+}
+
+impl LinkError {
+    /// Somebody has to change the settings, here or there.
+    pub(crate) fn is_misfit(&self) -> bool {
+        match self {
+            LinkError::Misfit { .. } => true,
+            // The edge's word for a peer that does not fit: TLS or its certificate.
+            LinkError::Connect { source, .. } => source.kind() == io::ErrorKind::InvalidData,
+            LinkError::Refuses { answer, .. } => answer.starts_with("NOPERM"),
+            _ => false,
+        }
+    }
+
+    /// What went wrong before the first answer. Never with what the server said to wrong credentials.
+    fn at_first(address: &RedisAddress, source: RedisError) -> LinkError {
+        let misfit = |why| LinkError::Misfit { address: address.clone(), why };
+        let denied = matches!(source.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"));
+        match source.kind() {
+            ErrorKind::AuthenticationFailed => misfit("refuses the user or the password"),
+            _ if denied => misfit("refuses the user or the password"),
+            ErrorKind::Parse if !address.tls => {
+                misfit("does not speak Redis's protocol in plain: does it want TLS (rediss://)?")
+            }
+            _ => LinkError::Redis { address: address.clone(), source },
+        }
+    }
 }
 
 pub(crate) struct Link {
@@ -64,7 +94,7 @@ impl Link {
             let stream = edge.connect(address).await.map_err(connect)?;
             let info = info(config);
             let ready = MultiplexedConnection::new_with_config(&info, stream, settings).await;
-            let (connection, driver) = ready.map_err(|source| LinkError::Redis { address: address.clone(), source })?;
+            let (connection, driver) = ready.map_err(|source| LinkError::at_first(address, source))?;
             let mut tasks = JoinSet::new();
             tasks.spawn(driver);
             Ok((connection, tasks))

@@ -12,7 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub trait Edge: Clone + Send + Sync + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Opens a connection, TLS included when the address asks for it. The caller sets the deadline.
+    /// Opens a connection, TLS included when the address asks for it. The caller sets the deadline. `InvalidData` says
+    /// that the other side does not fit, and that waiting will not mend it: no TLS there, or a certificate that is not
+    /// trusted.
     fn connect(&self, address: &RedisAddress) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// Unix milliseconds.

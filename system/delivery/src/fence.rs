@@ -5,6 +5,7 @@ use std::time::Duration;
 use redis::{Pipeline, Value};
 use tokio::time::Instant;
 
+use crate::config::Fence;
 use crate::connection::{Complaint, Link, LinkError, complaint};
 use crate::edge::Edge;
 use crate::eligible;
@@ -51,6 +52,22 @@ impl Bound {
         let mut bound = Bound { link, shard, origin, online: Vec::new(), write_at: 0 };
         bound.learn(answers.first())?;
         Ok(bound)
+    }
+
+    /// Asks anew who is attached, and says so.
+    pub(crate) async fn look<E: Edge>(&mut self, shared: &Shared<E>) -> Result<(), LinkError> {
+        let mut info = redis::pipe();
+        info.cmd("INFO").arg("replication");
+        let answers = self.link.ask(&info).await?;
+        self.learn(answers.first())?;
+        self.tell(shared);
+        Ok(())
+    }
+
+    /// WAIT can count no more replicas than are attached.
+    pub(crate) fn tell<E: Edge>(&self, shared: &Shared<E>) {
+        let asked = if shared.config.fence == Fence::Full { self.k(shared) } else { 0 };
+        shared.health.connected(self.shard.index, asked, self.online.len());
     }
 
     fn learn(&mut self, info: Option<&Value>) -> Result<(), LinkError> {

@@ -13,6 +13,8 @@ pub enum ShardState {
     Starting,
     /// The last fence held, or the connection stands and nothing was written yet.
     Acking,
+    /// Too few replicas are attached to the primary: nothing could be acked, whether or not anything waits.
+    Detached { asked: usize, attached: usize },
     /// The primary answers, but too few replicas do: nothing can be acked.
     Short { asked: usize, answered: usize },
     /// The primary cannot be reached, or nobody is known to be it.
@@ -81,12 +83,39 @@ impl Health {
         self.lock().get(&shard).cloned().unwrap_or_default()
     }
 
-    /// A connection that stands says nothing about replicas: it must not hide a short fence.
-    pub(crate) fn connected(&self, shard: usize) {
+    /// What a connection that stands says of the primary's replicas. One that is attached may hang all the same: it must
+    /// not hide a short fence.
+    pub(crate) fn connected(&self, shard: usize, asked: usize, attached: usize) {
         let mut states = self.lock();
         let state = states.entry(shard).or_default();
-        if matches!(state, ShardState::Starting | ShardState::Unreachable { .. }) {
-            *state = ShardState::Acking;
+        if !matches!(state, ShardState::Short { .. }) {
+            let enough = attached >= asked;
+            *state = if enough { ShardState::Acking } else { ShardState::Detached { asked, attached } };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_without_its_replicas_is_degraded_before_anything_waits_and_until_they_are_back() {
+        let health = Health::default();
+        health.connected(1, 1, 0);
+        assert_eq!(health.get(1), ShardState::Detached { asked: 1, attached: 0 });
+        health.connected(1, 2, 1);
+        assert_eq!(health.get(1), ShardState::Detached { asked: 2, attached: 1 });
+        health.connected(1, 2, 2);
+        assert_eq!(health.get(1), ShardState::Acking);
+    }
+
+    #[test]
+    fn a_replica_that_is_attached_does_not_hide_a_short_fence() {
+        let health = Health::default();
+        let short = ShardState::Short { asked: 2, answered: 1 };
+        health.set(1, short.clone());
+        health.connected(1, 2, 2);
+        assert_eq!(health.get(1), short);
     }
 }

@@ -42,6 +42,7 @@ mod rooms;
 mod rules;
 mod session;
 mod shards;
+mod silence;
 mod source;
 mod spans;
 mod sweep;

@@ -79,14 +79,16 @@ impl<E: Edge> Delivery for Log<E> {
     fn status(&self) -> Status {
         let topology = self.shared.now_topology();
         let shards: Vec<ShardStatus> = topology.shards.values().map(|shard| self.shard_status(shard)).collect();
-        let reached = shards.iter().any(|shard| matches!(shard.state, ShardState::Acking | ShardState::Short { .. }));
+        let reached =
+            shards.iter().any(|shard| !matches!(shard.state, ShardState::Starting | ShardState::Unreachable { .. }));
         let draining = self.shared.queue.draining();
         let reason = if self.broken_down.load(Ordering::Relaxed) {
             Some("a task of the log broke down".to_owned())
         } else if draining {
             Some("draining".to_owned())
         } else if shards.is_empty() {
-            Some("no redis node has said what the cluster looks like yet".to_owned())
+            let why = self.shared.silences.why().map(|why| format!(": {why}")).unwrap_or_default();
+            Some(format!("no redis node has said what the cluster looks like yet{why}"))
         } else if reached {
             None
         } else {

@@ -77,6 +77,7 @@ impl<E: Edge> Resolver<E> {
         self.askers.retain(|address, asker| {
             known.contains(address) || {
                 asker.abort();
+                self.shared.silences.broken(address);
                 false
             }
         });
@@ -115,10 +116,11 @@ impl<E: Edge> Asker<E> {
             let asked = Instant::now();
             match self.ask(&mut link).await {
                 Ok(view) => {
+                    self.shared.silences.broken(&self.address);
                     let _ = answers.send(Answer { view, election: self.election });
                 }
                 Err(error) => {
-                    tracing::debug!(target: "holdfast", %error, "a node did not say what the cluster looks like");
+                    self.complain(&error);
                     link = None;
                 }
             }
@@ -127,6 +129,16 @@ impl<E: Edge> Asker<E> {
                 () = sleep_until(asked + self.shared.config.topology) => {}
                 () = kicks.changed() => sleep_until(asked + BREATH).await,
             }
+        }
+    }
+
+    /// Once for each cause: what waiting will not mend, and whatever keeps a node from ever finding its cluster.
+    fn complain(&self, error: &LinkError) {
+        let news = self.shared.silences.note(&self.address, error);
+        if news && (error.is_misfit() || self.shared.now_topology().shards.is_empty()) {
+            tracing::warn!(target: "holdfast", %error, "a redis node did not say what the cluster looks like");
+        } else {
+            tracing::debug!(target: "holdfast", %error, "a redis node did not say what the cluster looks like");
         }
     }
 

@@ -20,6 +20,7 @@ use crate::reader::Wanted;
 use crate::room::RoomCell;
 use crate::rooms::Rooms;
 use crate::rules::Rules;
+use crate::silence::Silences;
 use crate::topology::{Shard, ShardIndex, Topology};
 use crate::view::NodeId;
 
@@ -41,6 +42,7 @@ pub(crate) struct Shared<E> {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) queue: Queue,
     pub(crate) health: Health,
+    pub(crate) silences: Silences,
     pub(crate) topology: Latest<Arc<Topology>>,
     /// Counts up when every node is to be asked at once.
     pub(crate) kicks: Latest<u64>,
@@ -63,6 +65,7 @@ impl<E: Edge> Shared<E> {
             rooms: Arc::default(),
             queue,
             health: Health::default(),
+            silences: Silences::default(),
             topology,
             kicks: Latest::new(0),
             spawner,

@@ -45,7 +45,7 @@ pub(crate) async fn run<E: Edge>(shared: Arc<Shared<E>>, index: ShardIndex, wake
         };
         let outcome = match Bound::open(&shared, shard.clone()).await {
             Ok(bound) => {
-                shared.health.connected(index);
+                bound.tell(&shared);
                 Writer { shared: &shared, bound, wake: &wake, trims: &mut trims }.work().await
             }
             Err(error) => error,
@@ -115,7 +115,7 @@ impl<E: Edge> Writer<'_, E> {
             biased;
             () = self.wake.notified() => Ok(()),
             () = sleep_until(retry.unwrap_or(quiet)), if retry.is_some_and(|at| at < quiet) => Ok(()),
-            () = sleep_until(quiet) => self.bound.link.ping().await,
+            () = sleep_until(quiet) => self.bound.look(self.shared).await,
         }
     }
 

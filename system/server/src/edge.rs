@@ -43,7 +43,8 @@ impl Edge for TcpEdge {
         }
         let tls = self.tls.as_ref().ok_or_else(|| io::Error::other("TLS is not set up"))?;
         let name = ServerName::try_from(address.host.to_string()).map_err(io::Error::other)?;
-        Ok(Stream::Tls(Box::new(tls.connect(name, stream).await?)))
+        let stream = tls.connect(name, stream).await.map_err(untrusted)?;
+        Ok(Stream::Tls(Box::new(stream)))
     }
 
     fn now_ms(&self) -> u64 {
@@ -54,6 +55,17 @@ impl Edge for TcpEdge {
     fn random(&self) -> u64 {
         RandomState::new().build_hasher().finish()
     }
+}
+
+/// Says what to look at where TLS failed for good; a connection that broke stays what it is.
+fn untrusted(error: io::Error) -> io::Error {
+    let hint = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(_)) => "its certificate is not trusted (--redis-ca-file)",
+        Some(rustls::Error::InvalidMessage(_)) => "does it speak TLS? (it may want redis://, not rediss://)",
+        Some(_) => "no TLS with it",
+        None => return error,
+    };
+    io::Error::new(io::ErrorKind::InvalidData, format!("{hint}: {error}"))
 }
 
 /// A connection to one Redis node.

@@ -114,6 +114,7 @@ fn shard(status: &ShardStatus) -> Shard {
     let degraded = match &status.state {
         ShardState::Acking => None,
         ShardState::Starting => Some("nothing was tried yet".to_owned()),
+        ShardState::Detached { asked, attached } => Some(format!("{attached} of {asked} replicas are attached")),
         ShardState::Short { asked, answered } => Some(format!("{answered} of {asked} replicas answer")),
         ShardState::Unreachable { why } => Some(why.clone()),
     };

@@ -1,0 +1,159 @@
+//! What keeps a node from its Redis is named on `/ready` and once in the log, and never with the secret; and with the
+//! right settings messages are acked and delivered over TLS.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{
+    guarded::{Authority, Guarded, PASSWORD, Terminator},
+    stock_client::{Door, StockClient},
+    wait::{PATIENCE, eventually},
+    warm::{self, play},
+};
+
+const WRONG: &str = "wr0ng-password";
+
+/// A chat node of its own.
+struct Node {
+    process: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Node {
+    fn start(flags: &[&str]) -> Node {
+        let mut command = Command::new(warm::node_program());
+        command.args(["--listen", "127.0.0.1:0", "--auth", "none", "--delivery", "log"]).args(flags);
+        let mut process = command.stderr(Stdio::piped()).spawn().expect("a chat node");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = BufReader::new(process.stderr.take().expect("its log")).lines();
+        let kept = log.clone();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().expect("a log").push(line)));
+        Node { process, log }
+    }
+
+    fn log(&self) -> Vec<String> {
+        self.log.lock().expect("a log").clone()
+    }
+
+    async fn address(&self) -> SocketAddr {
+        let listening = |line: &String| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            (line["message"] == "listening").then(|| line["address"].as_str()?.parse().ok())?
+        };
+        eventually("that the node listens", async || self.log().iter().find_map(listening)).await
+    }
+
+    /// The body of `/ready`.
+    async fn ready(&self) -> Value {
+        let mut stream = TcpStream::connect(self.address().await).await.expect("a node that listens");
+        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n").await.expect("a question");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).expect("JSON")
+    }
+
+    /// Says it on `/ready`, and in one warning for each cause however often it tries; never the secrets.
+    async fn refuses_because(self, words: &str, causes: usize) {
+        let said = async || {
+            let reason = self.ready().await["reason"].as_str().unwrap_or_default().to_owned();
+            reason.contains(words).then_some(reason)
+        };
+        let reason = eventually(&format!("{words:?} on /ready"), said).await;
+        // It asks five times a second; whoever warns each time has done so by the tenth question.
+        for _ in 0..10 {
+            self.another_question().await;
+        }
+        let log = self.log();
+        let warned = log.iter().filter(|line| line.contains("WARN") && line.contains(words)).count();
+        assert!((1..=causes).contains(&warned), "{warned} warnings:\n{}", log.join("\n"));
+        for secret in [PASSWORD, WRONG] {
+            assert!(!reason.contains(secret) && !log.iter().any(|line| line.contains(secret)), "{reason}");
+        }
+    }
+
+    /// Waits until the debug log tells of one more failed question.
+    async fn another_question(&self) {
+        let asked = || self.log().iter().filter(|line| line.contains("did not say what the cluster")).count();
+        let before = asked();
+        eventually("another question", async || (asked() > before).then_some(())).await;
+    }
+}
+
+fn url(scheme: &str, address: SocketAddr) -> String {
+    format!("{scheme}://{address}")
+}
+
+#[test]
+fn what_keeps_a_node_from_its_redis_is_named_without_the_secret() {
+    play(async {
+        let redis = Guarded::start().await;
+        let (tls, plain) = (url("rediss", redis.door()), url("redis", redis.plain()));
+        let ca = redis.authority.file(&redis.folder, "ca.pem");
+        let other_ca = Authority::new().file(&redis.folder, "other.pem");
+        let (right, wrong) = (redis.write("right", PASSWORD), redis.write("wrong", WRONG));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let strict = Terminator::start(listener, redis.plain(), redis.authority.acceptor(), false).await;
+        let strict = url("redis", strict.address);
+        let log = ["--log", "info,holdfast=debug"];
+        for (flags, words) in [
+            (&["--redis", &plain, "--redis-password-file", &wrong][..], "refuses the user or the password"),
+            (&["--redis", &plain], "refuses the user or the password"),
+            (&["--redis", &plain, "--redis-username", "nobody", "--redis-password-file", &right], "refuses the user"),
+            (&["--redis", &tls, "--redis-ca-file", &ca, "--redis-password-file", &wrong], "refuses the user"),
+            (&["--redis", &tls, "--redis-ca-file", &other_ca, "--redis-password-file", &right], "is not trusted"),
+            (&["--redis", &strict, "--redis-password-file", &right], "does it want TLS (rediss://)?"),
+        ] {
+            Node::start(&[flags, &log].concat()).refuses_because(words, 1).await;
+        }
+        let plain_as_tls = url("rediss", redis.plain());
+        let flags = ["--redis", &plain_as_tls, "--redis-ca-file", &ca, "--redis-password-file", &right];
+        // Redis takes the handshake for half a command or for a wrong one, as the bytes fall: two causes in turn.
+        Node::start(&[&flags[..], &log].concat()).refuses_because("does it speak TLS?", 2).await;
+    });
+}
+
+#[test]
+fn messages_are_acked_and_delivered_with_redis_behind_tls_and_a_password() {
+    play(async {
+        let mut redis = Guarded::start().await;
+        let (tls, ca) = (url("rediss", redis.door()), redis.authority.file(&redis.folder, "ca.pem"));
+        let password = redis.write("password", PASSWORD);
+        let flags = ["--redis", &tls, "--redis-ca-file", &ca, "--redis-password-file", &password];
+        let node = Node::start(&flags);
+        let up = json!({ "status": "ready" });
+        eventually("a node that is ready", async || (node.ready().await == up).then_some(())).await;
+        let door = Door::beside(&node.address().await.to_string());
+        let mut ann = StockClient::join(&door, "ann", "r", None).await.expect("ann is in");
+        let mut bob = StockClient::join(&door, "bob", "r", None).await.expect("bob is in");
+        let ack = ann.send("m-1", 1, PATIENCE).await.expect("a connection that lasts");
+        assert!(ack.is_some(), "no ack:\n{}", node.log().join("\n"));
+        assert!(bob.read_until(PATIENCE, |received| received.iter().any(|said| said["id"] == "m-1")).await);
+
+        // Nobody writes: what cannot be acked any more is seen all the same.
+        drop((ann, bob));
+        redis.end_replica();
+        let seen = async || {
+            let degraded = node.ready().await["degraded"][0].as_str().map(str::to_owned);
+            degraded.filter(|degraded| degraded.contains("0 of 1 replicas are attached"))
+        };
+        eventually("a shard without its replica on /ready", seen).await;
+    });
+}
