@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use system_protocol::limits;
 
 /// Times and limits of one client. [`Config::new`] gives the contract's defaults; drills use shorter times.
@@ -28,6 +30,8 @@ pub struct Config {
     pub backoff: (Duration, Duration),
     /// For backoff and for the span ids of retries.
     pub seed: u64,
+    /// Whom to trust; without it no `wss://` node can be reached.
+    pub tls: Option<Arc<ClientConfig>>,
     /// A planted fault: the n-th message (from 1) that would be shown is lost without a trace.
     #[cfg(debug_assertions)]
     pub drop_received: Option<u64>,
@@ -50,23 +54,26 @@ impl Config {
             queue_limit: 1000,
             backoff: limits::BACKOFF,
             seed: 0,
+            tls: None,
             #[cfg(debug_assertions)]
             drop_received: None,
         })
     }
 }
 
-/// A chat node's address: `ws://host:port` (or `http://`); a path behind it is ignored.
+/// A chat node's address: `ws://host:port` (or `http://`), over TLS `wss://host:port` (or `https://`); a path behind it
+/// is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     pub(crate) authority: String,
+    pub(crate) tls: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("list of nodes is empty")]
     NoNodes,
-    #[error("node {0:?} is not ws://host:port")]
+    #[error("node {0:?} is not ws://host:port or wss://host:port")]
     Url(String),
 }
 
@@ -75,19 +82,31 @@ impl FromStr for Node {
 
     fn from_str(url: &str) -> Result<Node, ConfigError> {
         let wrong = || ConfigError::Url(url.to_owned());
-        let rest = url.strip_prefix("ws://").or_else(|| url.strip_prefix("http://")).ok_or_else(wrong)?;
+        let (tls, rest) = match url.split_once("://").ok_or_else(wrong)? {
+            ("ws" | "http", rest) => (false, rest),
+            ("wss" | "https", rest) => (true, rest),
+            _ => return Err(wrong()),
+        };
         let authority = rest.split('/').next().unwrap_or_default();
         let (host, port) = authority.rsplit_once(':').ok_or_else(wrong)?;
         if host.is_empty() || port.parse::<u16>().is_err() || authority.contains(['@', ' ']) {
             return Err(wrong());
         }
-        Ok(Node { authority: authority.to_owned() })
+        Ok(Node { authority: authority.to_owned(), tls })
+    }
+}
+
+impl Node {
+    /// Without the port, and an IPv6 address without its brackets: what its certificate is made for.
+    pub(crate) fn host(&self) -> &str {
+        let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 }
 
 impl fmt::Display for Node {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "ws://{}", self.authority)
+        write!(out, "{}://{}", if self.tls { "wss" } else { "ws" }, self.authority)
     }
 }
 
@@ -98,7 +117,10 @@ mod tests {
     #[test]
     fn a_node_needs_a_scheme_a_host_and_a_port() {
         for good in ["ws://127.0.0.1:8080", "http://localhost:1/", "ws://[::1]:80/socket.io/"] {
-            assert!(good.parse::<Node>().is_ok(), "{good}");
+            assert!(good.parse::<Node>().is_ok_and(|node| !node.tls), "{good}");
+        }
+        for (good, host) in [("wss://chat:443", "chat"), ("https://[::1]:8443/", "::1")] {
+            assert!(good.parse::<Node>().is_ok_and(|node| node.tls && node.host() == host), "{good}");
         }
         for bad in ["", "127.0.0.1:8080", "ws://host", "ws://:80", "ws://host:99999", "ftp://host:1", "ws://a@host:1"] {
             assert_eq!(bad.parse::<Node>(), Err(ConfigError::Url(bad.into())));

@@ -1,10 +1,16 @@
 //! The WebSocket: the only place that touches the network.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use system_protocol::limits;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
@@ -17,13 +23,18 @@ const BUFFER: usize = 8 * 1024;
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-pub(crate) struct Link(WebSocketStream<TcpStream>);
+/// TCP, or TLS over it.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+pub(crate) struct Link(WebSocketStream<Box<dyn Wire>>);
 
 impl Link {
-    pub(crate) async fn dial(node: &Node) -> Result<Link, Why> {
+    pub(crate) async fn dial(node: &Node, tls: Option<Arc<ClientConfig>>) -> Result<Link, Why> {
         let stream = TcpStream::connect(&node.authority).await.map_err(|e| Why::Lost(e.to_string()))?;
         stream.set_nodelay(true).map_err(|e| Why::Lost(e.to_string()))?;
-        let url = format!("ws://{}{}?EIO=4&transport=websocket", node.authority, limits::PATH);
+        let stream = secured(stream, node, tls).await.map_err(|e| Why::Lost(e.to_string()))?;
+        let url = format!("{node}{}?EIO=4&transport=websocket", limits::PATH);
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER)
@@ -70,6 +81,15 @@ impl Link {
         })
         .await;
     }
+}
+
+async fn secured(stream: TcpStream, node: &Node, tls: Option<Arc<ClientConfig>>) -> io::Result<Box<dyn Wire>> {
+    if !node.tls {
+        return Ok(Box::new(stream));
+    }
+    let tls = tls.ok_or_else(|| io::Error::other("TLS is not set up"))?;
+    let name = ServerName::try_from(node.host().to_owned()).map_err(io::Error::other)?;
+    Ok(Box::new(TlsConnector::from(tls).connect(name, stream).await?))
 }
 
 fn why(error: Error) -> Why {

@@ -73,7 +73,7 @@ async fn connection(shared: &Shared) -> Why {
 }
 
 async fn dial(shared: &Shared) -> Result<Link, Why> {
-    let (node, timeout) = shared.session().target();
+    let (node, tls, timeout) = shared.session().target();
     let closed = async {
         while shared.session().mood() != Mood::Closing {
             idle(shared, None).await;
@@ -82,7 +82,7 @@ async fn dial(shared: &Shared) -> Result<Link, Why> {
     tokio::select! {
         biased;
         () = closed => Err(Why::Closed),
-        dialed = tokio::time::timeout(timeout, Link::dial(&node)) => {
+        dialed = tokio::time::timeout(timeout, Link::dial(&node, tls)) => {
             dialed.unwrap_or(Err(Why::Unanswered("dial", timeout)))
         }
     }

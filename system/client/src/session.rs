@@ -15,10 +15,12 @@ mod time;
 mod model_tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rustls::ClientConfig;
 use system_protocol::{MessageId, Offset, Room, Submit};
 use tokio::sync::mpsc;
 
@@ -157,9 +159,9 @@ impl Session {
         }
     }
 
-    /// The node to try, and for how long.
-    pub(crate) fn target(&self) -> (Node, Duration) {
-        (self.config.nodes[self.node].clone(), self.config.connect_timeout)
+    /// The node to try, whom to trust, and for how long.
+    pub(crate) fn target(&self) -> (Node, Option<Arc<ClientConfig>>, Duration) {
+        (self.config.nodes[self.node].clone(), self.config.tls.clone(), self.config.connect_timeout)
     }
 
     /// Longest that a write may take.

@@ -5,3 +5,4 @@ mod messages;
 mod resume;
 mod rooms;
 mod script;
+mod tls;
