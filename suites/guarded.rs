@@ -64,7 +64,7 @@ pub(crate) struct Terminator {
 
 impl Terminator {
     /// `plain_too`: whoever begins without TLS is passed on as he is. Redis's nodes talk to each other that way.
-    pub(crate) async fn start(listener: TcpListener, to: SocketAddr, acceptor: TlsAcceptor, plain_too: bool) -> Self {
+    pub(crate) fn start(listener: TcpListener, to: SocketAddr, acceptor: TlsAcceptor, plain_too: bool) -> Self {
         let address = listener.local_addr().expect("an address");
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -175,7 +175,7 @@ impl Redis {
         command.args(settings.split_ascii_whitespace()).args(["--save", "", "--dir"]).arg(&data);
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a server");
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let door = Terminator::start(listener, to, authority.acceptor(), true).await;
+        let door = Terminator::start(listener, to, authority.acceptor(), true);
         let redis = Redis { process, port, bus, door };
         let up = async || TcpStream::connect(to).await.ok().map(drop);
         eventually(&format!("that {name} listens"), up).await;

@@ -110,7 +110,7 @@ fn what_keeps_a_node_from_its_redis_is_named_without_the_secret() {
         let other_ca = Authority::new().file(&redis.folder, "other.pem");
         let (right, wrong) = (redis.write("right", PASSWORD), redis.write("wrong", WRONG));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let strict = Terminator::start(listener, redis.plain(), redis.authority.acceptor(), false).await;
+        let strict = Terminator::start(listener, redis.plain(), redis.authority.acceptor(), false);
         let strict = url("redis", strict.address);
         let log = ["--log", "info,holdfast=debug"];
         for (flags, words) in [
