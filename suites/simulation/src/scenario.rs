@@ -89,13 +89,14 @@ fn broken_connections(seed: u64) -> Plan {
     plan
 }
 
-/// A primary sleeps through its failover and wakes, with readers that still hold connections to it.
+/// A primary answers while nothing of it reaches its replicas, for several sweeps, and dies: what it said of that time
+/// is gone. Then another is cut off and replaced.
 fn stale_primary(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
     let shard = busy_shard(&plan, &mut chance);
     plan.faults = vec![
-        fault(2000, 200, Fault::Lag { shard, ms: 150 }),
-        fault(2100, chance.between(2500, 4500), Fault::CutOffPrimary { shard, with: 0, reset: false }),
+        fault(2000, chance.between(1800, 2600), Fault::StallThenKill { shard }),
+        fault(8000, chance.between(2500, 3500), Fault::CutOffPrimary { shard, with: 0, reset: false }),
     ];
     plan
 }
@@ -221,8 +222,8 @@ pub const CONTROLS: &[Control] = &[
         scenario: stale_primary,
         break_it: |plan| switch(plan, "believe_stale"),
         caught_by: &[Rule::R1, Rule::R4, Rule::R5, Rule::R7, Rule::R8, Rule::R10, Rule::R11],
-        at_least: 1,
-        seeds: 6,
+        at_least: 3,
+        seeds: 4,
     },
     Control {
         name: "attached-only",

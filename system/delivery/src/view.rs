@@ -202,9 +202,16 @@ fn of_replica(line: &str) -> Option<&str> {
 
 /// `ip=127.0.0.1,port=7001,state=online,offset=1,lag=0`
 fn online(text: &str) -> Option<(String, u16)> {
-    let field = |name| text.split(',').find_map(|part| part.split_once('=').filter(|(n, _)| *n == name)).map(|p| p.1);
-    (field("state") == Some("online")).then_some(())?;
-    Some((field("ip")?.to_owned(), field("port")?.parse().ok()?))
+    let (mut ip, mut port, mut online) = (None, None, false);
+    for field in text.split(',') {
+        match field.split_once('=')? {
+            ("ip", text) => ip = Some(text),
+            ("port", text) => port = text.parse().ok(),
+            ("state", text) => online = text == "online",
+            _ => {}
+        }
+    }
+    Some((ip?.to_owned(), port?)).filter(|_| online)
 }
 
 #[cfg(test)]

@@ -86,9 +86,6 @@ impl MasterLink {
 const ASK_ACK_BYTES: u64 = 37;
 const PING_BYTES: u64 = 14;
 
-/// `repl-timeout`: a link that is silent for longer is given up by both ends.
-const REPL_TIMEOUT: Duration = Duration::from_mins(1);
-
 impl State {
     /// `me` becomes a replica of `master`: whoever waits is unblocked, replicas are cut off, the link begins anew.
     /// Source: replicationSetMaster (disconnectAllBlockedClients, disconnectReplicas, `repl_down_since = 0`).
@@ -109,7 +106,7 @@ impl State {
 
     /// Part of the cron: a primary pings its replicas, a replica acknowledges unasked once a second.
     pub fn ping_replicas(&mut self, me: usize) {
-        let period = self.settings.repl_ping;
+        let (period, timeout) = (self.settings.repl_ping, self.settings.repl_timeout);
         let server = &mut self.servers[me];
         if let Some(to) = server.link.to.as_ref().filter(|_| !server.link.syncing)
             && server.link.last_ack.elapsed() >= Duration::from_secs(1)
@@ -124,7 +121,7 @@ impl State {
             let offset = server.offset;
             server.replicas.values().for_each(|replica| replica.to.send(ToReplica::Ping { offset }));
         }
-        server.replicas.retain(|_, replica| replica.last_ack.elapsed() < REPL_TIMEOUT);
+        server.replicas.retain(|_, replica| replica.last_ack.elapsed() < timeout);
     }
 
     /// WAIT asks every replica for its offset.
@@ -227,7 +224,8 @@ impl Redis {
             let link = &mut state.servers[me].link;
             (link.to, link.syncing) = (Some(acks), true);
         });
-        while let Ok(Some(frame)) = timeout(REPL_TIMEOUT, frames.recv()).await {
+        let patience = self.with(|state| state.settings.repl_timeout);
+        while let Ok(Some(frame)) = timeout(patience, frames.recv()).await {
             self.running(me).await;
             self.with(|state| state.take_frame(me, frame));
         }

@@ -36,7 +36,7 @@ impl Redis {
 
     /// Every whole command that has come; false when the connection must close.
     async fn answer(&self, me: usize, session: &mut Session, commands: &mut Commands, to: &Sender<Bytes>) -> bool {
-        let mut out = BytesMut::new();
+        let mut out = BytesMut::with_capacity(256);
         loop {
             self.running(me).await;
             let command = match commands.take() {

@@ -23,6 +23,8 @@ pub struct Settings {
     pub validity_factor: u32,
     /// `repl-ping-replica-period`.
     pub repl_ping: Duration,
+    /// `repl-timeout`: a link that is silent for longer is given up by both ends.
+    pub repl_timeout: Duration,
     /// Append-only file: what was applied is there again after a restart.
     pub persisted: bool,
     pub wait_rule: WaitRule,
@@ -42,6 +44,7 @@ impl Default for Settings {
             node_timeout: Duration::from_secs(1),
             validity_factor: 10,
             repl_ping: Duration::from_secs(1),
+            repl_timeout: Duration::from_secs(10),
             persisted: true,
             wait_rule: WaitRule::PropagatingOnly,
             version: "7.4.1".to_owned(),

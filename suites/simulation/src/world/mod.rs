@@ -7,6 +7,7 @@ pub mod client;
 pub mod edge;
 pub mod fault;
 pub mod inject;
+pub mod manners;
 pub mod node;
 pub mod phase;
 pub mod plan;

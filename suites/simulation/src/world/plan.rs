@@ -5,8 +5,8 @@ use std::time::Duration;
 use system_delivery::Fence;
 use system_protocol::Room;
 
-use super::client::Manners;
 use super::fault::Planned;
+use super::manners::Manners;
 use super::schedule::{Bounds, mixed};
 use crate::chance::Chance;
 use crate::model::{Settings, WaitRule};
@@ -30,6 +30,8 @@ pub struct Plan {
     pub topology_ms: u64,
     /// Switches of `system_delivery::Broken`, `no_sweep,…`; empty for the correct protocol.
     pub broken: String,
+    /// How far back the judge expects a room to reach. The log itself keeps more than a world lasts: here only an operator
+    /// trims, and what goes is read before.
     pub history_window: Duration,
     /// Percent of chunks that the network delays, and by how many milliseconds at most.
     pub jitter: (u64, u64),
@@ -68,7 +70,7 @@ impl Plan {
         let mut plan = Plan::quiet(seed);
         let mut chance = Chance::new(seed).fork("plan");
         plan.jitter = (chance.between(0, 80), chance.between(1, 12));
-        plan.nodes = if chance.percent(25) { 3 } else { 2 };
+        plan.nodes = if chance.percent(10) { 3 } else { 2 };
         plan.topology_ms = chance.between(200, 600);
         if chance.percent(20) {
             (plan.redis.wait_rule, plan.redis.version) = (WaitRule::EveryCommand, "7.0.15".to_owned());

@@ -32,8 +32,9 @@ impl Ledger {
         });
     }
 
-    pub fn history(&self) -> History {
-        History::of(self.records.lock().expect("no panic while recording").iter().cloned())
+    /// What was noted, taken out: a world is judged once.
+    pub fn take_history(&self) -> History {
+        History::of(std::mem::take(&mut *self.records.lock().expect("no panic while recording")))
     }
 
     pub fn noted(&self) -> usize {

@@ -227,7 +227,7 @@ impl World {
     fn judge(self, plan: &Plan, drained: bool) -> Report {
         let mut question = Question::of(Contract::AckedIsDurable);
         question.history_window_ms = plan.history_window.as_millis() as u64;
-        let verdict = judge(&self.ledger.history(), &question);
+        let verdict = judge(&self.ledger.take_history(), &question);
         let trace = &self.stage.sim.trace;
         let (hash, events, story) = (trace.hash(), trace.events(), trace.lines());
         let (promotions, failed_elections) = (self.stage.redis.promotions(), self.stage.redis.failed_elections());
@@ -257,7 +257,6 @@ fn config(plan: &Plan, redis: &Redis) -> Config {
     let mut config = Config::new((0..redis.count()).map(address).collect());
     config.fence = plan.fence;
     config.topology = Duration::from_millis(plan.topology_ms);
-    config.history_window = plan.history_window;
     config.election = Election {
         node_timeout: plan.redis.node_timeout,
         validity_factor: plan.redis.validity_factor,

@@ -145,7 +145,7 @@ fn config(state: &State, patterns: Args) -> Reply {
         ("cluster-slave-validity-factor", settings.validity_factor.to_string()),
         ("repl-ping-replica-period", settings.repl_ping.as_secs().to_string()),
         ("repl-ping-slave-period", settings.repl_ping.as_secs().to_string()),
-        ("repl-timeout", "60".to_owned()),
+        ("repl-timeout", settings.repl_timeout.as_secs().to_string()),
         ("save", String::new()),
     ];
     let asked = |name: &str| patterns.iter().any(|pattern| matches(text(pattern), name));
