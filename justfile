@@ -15,11 +15,11 @@ chaos drill="primary-kill" *options:
 test:
     cargo test
 
-# Format, clippy (with and without what only debug builds have), licences and sources of dependencies
+# Format, clippy (then what is shipped without what only debug builds have), licences and sources of dependencies
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --quiet -- -D warnings
-    cargo clippy --workspace --all-targets --quiet {{ without_debug_assertions }} -- -D warnings
+    cargo clippy --workspace --lib --bins --quiet {{ without_debug_assertions }} -- -D warnings
     cargo deny --log-level error check bans licenses sources
 
 # Known vulnerabilities too (needs the advisory database)

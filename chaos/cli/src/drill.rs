@@ -66,16 +66,6 @@ impl Arguments {
         command.join(" ")
     }
 
-    #[cfg(debug_assertions)]
-    fn planted(&self) -> Planted {
-        Planted::parse(&self.plant)
-    }
-
-    #[cfg(not(debug_assertions))]
-    fn planted(&self) -> Planted {
-        Planted::default()
-    }
-
     fn overrides(&self) -> Overrides {
         Overrides {
             seed: self.seed,
@@ -142,7 +132,10 @@ async fn live(arguments: &Arguments, drill: Drill, environment: &Environment) ->
         runs: arguments.runs.clone(),
         keep: arguments.keep,
         forward: environment.otlp_endpoint.clone(),
-        planted: arguments.planted(),
+        #[cfg(debug_assertions)]
+        planted: Planted::parse(&arguments.plant),
+        #[cfg(not(debug_assertions))]
+        planted: Planted::default(),
     };
     let ended = chaos_drill::run(settings, audience.as_ref(), stop).await;
     drop(audience);

@@ -78,6 +78,19 @@ impl Server {
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
     }
 
+    /// The same as soon as it `holds`: much is counted just after a client can know of it.
+    pub(crate) async fn metric_once(&self, name: &str, holds: impl Fn(f64) -> bool) -> f64 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let value = self.metric(name).await;
+            if holds(value) {
+                return value;
+            }
+            assert!(Instant::now() < deadline, "{name} is still {value}; the log:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.request("GET", path, "").await
     }
