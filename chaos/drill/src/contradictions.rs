@@ -4,6 +4,7 @@
 //! One function, one contradiction. Where it comes from is said at each; the numbers are those of delivery.md.
 
 use chaos_checkers::{Contract, Rule};
+use chaos_observe::Length;
 
 use crate::{
     drill::{Delivery, Drill, Fence, Step, When},
@@ -11,15 +12,14 @@ use crate::{
     mistake::Mistake,
     plan::estimate,
     read::Places,
-    span::Span,
 };
 
 /// Fewer than this in flight, and a run that loses nothing has shown nothing.
 const LEAST_IN_FLIGHT: f64 = 20.0;
 /// The longest that a node lets one WAIT take.
-const WAIT: Span = Span::millis(500);
+const WAIT: Length = Length::millis(500);
 /// How long a node lets a connection to Redis be silent.
-const LIVENESS: Span = Span::millis(800);
+const LIVENESS: Length = Length::millis(800);
 /// Messages a second that a node takes of one socket (contract.md).
 const RATE_LIMIT: f64 = 10.0;
 
@@ -88,7 +88,7 @@ fn user_faster_than_acks(drill: &Drill) -> Option<Contradiction> {
 }
 
 fn too_few_in_flight(drill: &Drill) -> Option<Contradiction> {
-    let delayed = drill.cluster.redis.replication_delay > Span::default();
+    let delayed = drill.cluster.redis.replication_delay > Length::default();
     let expected = drill.in_flight();
     if !(delayed && promises(drill, Rule::R12) && expected < LEAST_IN_FLIGHT) {
         return None;
@@ -107,7 +107,7 @@ fn too_few_in_flight(drill: &Drill) -> Option<Contradiction> {
 /// dead process wrote.
 fn durability_without_delay(drill: &Drill) -> Option<Contradiction> {
     let kills = drill.steps.iter().any(|step| step.inject.kills_primary());
-    let delayed = drill.cluster.redis.replication_delay > Span::default();
+    let delayed = drill.cluster.redis.replication_delay > Length::default();
     let shows = drill.cluster.delivery == Delivery::Log && promises(drill, Rule::R12) && !drill.must_fail();
     if !kills || delayed || !shows {
         return None;
@@ -222,7 +222,7 @@ fn majority_at_once(drill: &Drill) -> Option<Contradiction> {
         let open = windows.iter().filter(|(from, to, _)| from <= start && start < to);
         let down: usize = open.clone().map(|(_, _, down)| down).sum();
         if open.count() > 1 && (shards.saturating_sub(down)) * 2 <= shards {
-            let when = Span::from(*start);
+            let when = Length::from(*start);
             let text = format!("at {when} overlapping faults take {down} of {shards} primaries: no majority is left");
             return Some(at("step", text));
         }

@@ -6,10 +6,9 @@
 use chaos_checkers::{Contract, Rule};
 use chaos_cluster::EngineChoice;
 use chaos_faults::Inject;
+use chaos_observe::Length;
 use chaos_workload::FanOut;
 use serde::{Deserialize, Serialize};
-
-use crate::span::Span;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,11 +22,11 @@ pub struct Drill {
     /// Decides every choice of the run that is not the operating system's.
     pub seed: u64,
     /// The run is aborted when it lasts longer, whatever it is doing.
-    pub longest: Span,
+    pub longest: Length,
     /// The load must have run this long, in a steady state, before the first fault.
-    pub steady: Span,
+    pub steady: Length,
     /// The load goes on this long after the last heal, so that what recovers late is seen.
-    pub settle: Span,
+    pub settle: Length,
     pub cluster: Cluster,
     pub workload: FanOut,
     pub expect: Expect,
@@ -42,9 +41,9 @@ pub struct Cluster {
     pub delivery: Delivery,
     pub fence: Fence,
     /// How long a node holds what was sent; at least twice the longest duration, or the final read proves nothing.
-    pub history_window: Span,
-    pub ping_interval: Span,
-    pub ping_timeout: Span,
+    pub history_window: Length,
+    pub ping_interval: Length,
+    pub ping_timeout: Length,
     pub redis: Redis,
 }
 
@@ -53,9 +52,9 @@ pub struct Cluster {
 pub struct Redis {
     pub shards: u8,
     pub replicas_per_shard: u8,
-    pub node_timeout: Span,
+    pub node_timeout: Length,
     /// Delay on the replication links out of the busiest primary, from the end of the steady state; zero is none.
-    pub replication_delay: Span,
+    pub replication_delay: Length,
     pub appendonly: bool,
     /// `any`, `>=7.2`, `redis-7.0`, `redis-8.2`, `valkey-8.1` or `valkey-9.1`.
     pub engine: String,
@@ -68,7 +67,7 @@ pub struct Step {
     pub inject: Inject,
     /// From the moment the fault is on; the heal itself may wait (a killed Redis node is started again only when a
     /// survivor names another primary).
-    pub heal_after: Span,
+    pub heal_after: Length,
 }
 
 /// What a step waits for. Steps run in the order of the file.
@@ -76,9 +75,9 @@ pub struct Step {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum When {
     /// Since the load began.
-    At(Span),
+    At(Length),
     /// The next event of that kind after the step before it was injected, and then a while more.
-    On { event: Event, then: Span },
+    On { event: Event, then: Length },
     /// So many acks in all since the load began.
     AfterAcks(u64),
 }
@@ -92,11 +91,11 @@ pub struct Expect {
     /// Rules that must fail; empty: the drill must pass. It only says so: the exit code stays 1 without `--expect`.
     pub fails: Vec<Rule>,
     /// Kill to promotion; `None` derives it from the engine's formula.
-    pub promote_within: Option<Span>,
+    pub promote_within: Option<Length>,
     /// Promotion to the first ack of that shard.
-    pub acks_within: Option<Span>,
+    pub acks_within: Option<Length>,
     /// Heal to the arrival of a canary from every node in every room.
-    pub converge_within: Span,
+    pub converge_within: Length,
 }
 
 macro_rules! named {

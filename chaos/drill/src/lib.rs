@@ -23,7 +23,6 @@ mod report;
 mod run;
 mod schedule;
 mod shipped;
-mod span;
 mod stop;
 mod unjudged;
 
@@ -41,5 +40,4 @@ pub use planted::Planted;
 pub use run::{Settings, run};
 pub use schedule::{FaultSeen, PromotionSeen, RoleSeen, Schedule};
 pub use shipped::{SHIPPED, Shipped};
-pub use span::Span;
 pub use stop::Stop;

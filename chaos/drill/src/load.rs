@@ -32,6 +32,7 @@ use std::{fs, path::Path};
 
 use chaos_checkers::Rule;
 use chaos_cluster::{EngineChoice, EngineName};
+use chaos_observe::Length;
 use chaos_workload::{Churn, ContentSize, FanOut, Spacing, SpanRates};
 
 use crate::{
@@ -41,7 +42,6 @@ use crate::{
     overrides::Overrides,
     read::{Source, Table, Wrong},
     shipped,
-    span::Span,
 };
 
 /// The format that this version reads.
@@ -97,9 +97,9 @@ fn drill(name: &str, mut top: Table<'_>) -> Option<Drill> {
     let title = top.required("title", title);
     let why = top.text("why").unwrap_or_default();
     let seed = top.whole("seed", 0..=i64::MAX as u64).unwrap_or(1);
-    let longest = top.span("longest").unwrap_or(Span::secs(120));
-    let steady = top.span("steady").unwrap_or(Span::secs(3));
-    let settle = top.span("settle").unwrap_or(Span::secs(3));
+    let longest = top.length("longest").unwrap_or(Length::secs(120));
+    let steady = top.length("steady").unwrap_or(Length::secs(3));
+    let settle = top.length("settle").unwrap_or(Length::secs(3));
     let cluster = cluster(top.table("cluster"));
     let workload = workload(&mut top);
     let expect = top.table("expect");
@@ -117,9 +117,9 @@ fn cluster(mut table: Table<'_>) -> Cluster {
     let chat_nodes = table.whole("chat_nodes", 1..=16).unwrap_or(3) as u8;
     let delivery = table.choice("delivery", Delivery::NAMES).unwrap_or(Delivery::Log);
     let fence = table.choice("fence", Fence::NAMES).unwrap_or(Fence::Full);
-    let history_window = table.span("history_window").unwrap_or(Span::secs(600));
-    let ping_interval = table.span("ping_interval").unwrap_or(Span::secs(2));
-    let ping_timeout = table.span("ping_timeout").unwrap_or(Span::secs(2));
+    let history_window = table.length("history_window").unwrap_or(Length::secs(600));
+    let ping_interval = table.length("ping_interval").unwrap_or(Length::secs(2));
+    let ping_timeout = table.length("ping_timeout").unwrap_or(Length::secs(2));
     let redis = redis(table.table("redis"));
     table.done();
     Cluster { backend, chat_nodes, delivery, fence, history_window, ping_interval, ping_timeout, redis }
@@ -129,8 +129,8 @@ fn redis(mut table: Table<'_>) -> Redis {
     let redis = Redis {
         shards: table.whole("shards", 1..=16).unwrap_or(3) as u8,
         replicas_per_shard: table.whole("replicas_per_shard", 0..=5).unwrap_or(2) as u8,
-        node_timeout: table.span("node_timeout").unwrap_or(Span::secs(1)),
-        replication_delay: table.span("replication_delay").unwrap_or_default(),
+        node_timeout: table.length("node_timeout").unwrap_or(Length::secs(1)),
+        replication_delay: table.length("replication_delay").unwrap_or_default(),
         appendonly: table.flag("appendonly").unwrap_or(true),
         engine: table.value("engine", engine).unwrap_or_else(|| EngineChoice::Any.to_string()),
     };
@@ -159,7 +159,7 @@ fn workload(top: &mut Table<'_>) -> Option<FanOut> {
     let rooms_per_user = whole_or(&mut table, "rooms_per_user", 1..=50, usual.rooms_per_user);
     let spacing = table.choice("spacing", SPACINGS).unwrap_or_default();
     let content = content(table.table("content"), usual.content);
-    let ack_timeout = table.span("ack_timeout").map_or(usual.ack_timeout, Span::get);
+    let ack_timeout = table.length("ack_timeout").map_or(usual.ack_timeout, Length::get);
     let churn = churn(table.table("churn"), &usual.churn);
     let sampling = sampling(table.table("sampling"), usual.sampling);
     table.done();
@@ -192,10 +192,10 @@ fn content(mut table: Table<'_>, usual: ContentSize) -> ContentSize {
 fn churn(mut table: Table<'_>, usual: &Churn) -> Churn {
     let churn = Churn {
         leavers_per_room: whole_or(&mut table, "leavers_per_room", 0..=10_000, usual.leavers_per_room),
-        leave_every: table.span("leave_every").map_or(usual.leave_every, Span::get),
-        away: table.span("away").map_or(usual.away, Span::get),
+        leave_every: table.length("leave_every").map_or(usual.leave_every, Length::get),
+        away: table.length("away").map_or(usual.away, Length::get),
         cutters_per_room: whole_or(&mut table, "cutters_per_room", 0..=10_000, usual.cutters_per_room),
-        cut_every: table.span("cut_every").map_or(usual.cut_every, Span::get),
+        cut_every: table.length("cut_every").map_or(usual.cut_every, Length::get),
     };
     table.done();
     churn
@@ -212,15 +212,15 @@ fn step(mut table: Table<'_>) -> Option<Step> {
     let when = when(&mut table);
     let inject = table.described("inject");
     let inject = table.required("inject", inject);
-    let heal_after = table.span("heal_after").unwrap_or(Span::secs(10));
+    let heal_after = table.length("heal_after").unwrap_or(Length::secs(10));
     table.done();
     Some(Step { when: when?, inject: inject?, heal_after })
 }
 
 /// Exactly one of `at`, `on` and `after_acks`.
 fn when(table: &mut Table<'_>) -> Option<When> {
-    let at = table.span("at").map(When::At);
-    let then = table.span("then").unwrap_or_default();
+    let at = table.length("at").map(When::At);
+    let then = table.length("then").unwrap_or_default();
     let on = table.choice("on", Event::NAMES).map(|event| When::On { event, then });
     let after = table.whole("after_acks", 1..=i64::MAX as u64).map(When::AfterAcks);
     let given = ["at", "on", "after_acks"].into_iter().filter(|key| table.has(key)).count();
@@ -247,8 +247,8 @@ fn expectations(mut table: Table<'_>) -> Option<Expect> {
             .map_err(|error| Wrong { message: format!("{error}, or \"derived\""), ..Wrong::name(text, ["derived"]) }),
         None => Err(Wrong::new("expected \"derived\" or a length of time".to_owned())),
     });
-    let acks_within = table.span("acks_within");
-    let converge_within = table.span("converge_within").unwrap_or(Span::secs(10));
+    let acks_within = table.length("acks_within");
+    let converge_within = table.length("converge_within").unwrap_or(Length::secs(10));
     if table.has("signals") {
         table.list("signals", |_| Ok(()));
         table.wrong("`expect.signals`: this version evaluates no alerts, so it cannot promise any".to_owned());

@@ -7,18 +7,18 @@
 use std::fmt::{self, Write as _};
 
 use chaos_cluster::{Budget as Promotion, Engine};
+use chaos_observe::Length;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     drill::{Drill, Fence, When},
     inject::Foreseen as _,
-    span::Span,
 };
 
 /// What a boot takes at most on a small machine: a fixed 2 s writable delay of each Redis, forming, nodes, users.
-const BOOT: Span = Span::millis(5_000);
+const BOOT: Length = Length::millis(5_000);
 /// Level clients, a final read of every room and the judging.
-const FINISH: Span = Span::millis(5_000);
+const FINISH: Length = Length::millis(5_000);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +27,7 @@ pub struct Plan {
     pub version: String,
     /// The command that runs this plan again.
     pub command: String,
-    pub estimate: Span,
+    pub estimate: Length,
     pub blast_radius: Vec<String>,
     /// Absent in a dry run on a machine where the engine is still to be fetched.
     pub engine: Option<EngineSeen>,
@@ -50,8 +50,8 @@ pub struct EngineSeen {
 pub struct Budget {
     pub name: BudgetName,
     /// Faster than this is a finding too: the formula, or the measurement, is wrong.
-    pub earliest: Span,
-    pub latest: Span,
+    pub earliest: Length,
+    pub latest: Length,
     pub formula: String,
 }
 
@@ -101,12 +101,12 @@ impl Plan {
 }
 
 /// How long a drill takes from boot to verdict, by its steps.
-pub(crate) fn estimate(drill: &Drill) -> Span {
-    Span::from(BOOT.get() + faults_take(drill).get() + drill.settle.get() + FINISH.get())
+pub(crate) fn estimate(drill: &Drill) -> Length {
+    Length::from(BOOT.get() + faults_take(drill).get() + drill.settle.get() + FINISH.get())
 }
 
 /// From the beginning of the load to the last heal; events are taken as late as they may come.
-pub(crate) fn faults_take(drill: &Drill) -> Span {
+pub(crate) fn faults_take(drill: &Drill) -> Length {
     let mut latest = drill.steady.get();
     let mut reached = drill.steady.get();
     for step in &drill.steps {
@@ -115,12 +115,12 @@ pub(crate) fn faults_take(drill: &Drill) -> Span {
             When::On { then, .. } => reached + drill.cluster.redis.node_timeout.get() * 3 + then.get(),
             When::AfterAcks(acks) => {
                 let seconds = acks as f64 / f64::from(drill.workload.sends_per_second.max(1));
-                reached.max(Span::millis((seconds * 1e3) as u64).get())
+                reached.max(Length::millis((seconds * 1e3) as u64).get())
             }
         };
         latest = latest.max(reached + step.inject.lasts(drill) + step.heal_after.get());
     }
-    Span::from(latest)
+    Length::from(latest)
 }
 
 fn blast_radius(drill: &Drill) -> Vec<String> {
@@ -138,7 +138,7 @@ fn budgets(drill: &Drill, promotion: Option<Promotion>) -> Vec<Budget> {
     let mut budgets = Vec::new();
     let said = |name, latest| {
         let formula = "as the drill file says".to_owned();
-        Budget { name, earliest: Span::default(), latest, formula }
+        Budget { name, earliest: Length::default(), latest, formula }
     };
     if drill.steps.iter().any(|step| step.inject.takes_a_primary()) {
         let derived = promotion.map(|promotion| Budget {
@@ -196,7 +196,7 @@ impl fmt::Display for Plan {
         }
         for budget in &self.budgets {
             let Budget { name, earliest, latest, formula } = budget;
-            let from = if *earliest == Span::default() { String::new() } else { format!("{earliest} to ") };
+            let from = if *earliest == Length::default() { String::new() } else { format!("{earliest} to ") };
             writeln!(f, "  budget        {name:9} {from}{latest}  {formula}")?;
         }
         if self.engine.is_none() && drill.steps.iter().any(|step| step.inject.takes_a_primary()) {
@@ -211,7 +211,7 @@ impl Plan {
         let drill = &self.drill;
         let mut text = String::new();
         let _ = writeln!(text, "  steady state  {} before the first fault", drill.steady);
-        if drill.cluster.redis.replication_delay > Span::default() {
+        if drill.cluster.redis.replication_delay > Length::default() {
             let fenced = if drill.cluster.fence == Fence::Full { "not yet promised" } else { "already promised" };
             let _ = writeln!(
                 text,
@@ -233,7 +233,7 @@ impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&match self {
             When::At(at) => format!("at {at}"),
-            When::On { event, then } if *then == Span::default() => format!("on {}", event.as_str()),
+            When::On { event, then } if *then == Length::default() => format!("on {}", event.as_str()),
             When::On { event, then } => format!("on {} + {then}", event.as_str()),
             When::AfterAcks(acks) => format!("after {acks} acks"),
         })

@@ -2,13 +2,12 @@
 //! was measured in the history.
 
 use chaos_checkers::{Budgets, FaultSeen, Measured, Promotion, Question, Telemetry};
-use chaos_observe::History;
+use chaos_observe::{History, Length};
 
 use crate::{
     measure,
     plan::{BudgetName, Plan},
     schedule::{PromotionSeen, Schedule},
-    span::Span,
 };
 
 /// Of all spans expected, the share that may be missing before nothing is claimed.
@@ -39,7 +38,7 @@ pub(crate) fn of(plan: &Plan, schedule: &Schedule, history: &History) -> Questio
     }
 }
 
-fn millis(span: Span) -> u64 {
+fn millis(span: Length) -> u64 {
     span.get().as_millis() as u64
 }
 

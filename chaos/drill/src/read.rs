@@ -6,16 +6,14 @@
 
 use std::{cell::RefCell, collections::BTreeMap, ops::Range, rc::Rc};
 
+use chaos_observe::Length;
 use serde::de::DeserializeOwned;
 use toml::{
     Spanned,
     de::{DeTable, DeValue, ValueDeserializer},
 };
 
-use crate::{
-    mistake::{Mistake, Place, is_near, nearest, place},
-    span::Span,
-};
+use crate::mistake::{Mistake, Place, is_near, nearest, place};
 
 /// Where each setting stands, by its dotted path (`workload.fan_out.rooms`, `step.0.at`).
 pub(crate) type Places = BTreeMap<String, Place>;
@@ -107,10 +105,10 @@ impl<'t> Table<'t> {
         self.value(key, |value| value.as_bool().ok_or_else(|| Wrong::kind(value, "true or false")))
     }
 
-    pub(crate) fn span(&mut self, key: &'static str) -> Option<Span> {
+    pub(crate) fn length(&mut self, key: &'static str) -> Option<Length> {
         self.value(key, |value| {
             let text = value.as_str().ok_or_else(|| Wrong::kind(value, "a length of time, as a text (\"5s\")"))?;
-            text.parse::<Span>().map_err(|error| Wrong::new(error.to_string()))
+            text.parse::<Length>().map_err(|error| Wrong::new(error.to_string()))
         })
     }
 

@@ -20,6 +20,7 @@ pub use clock::{At, Clock};
 pub use history::{Content, History, Offset, Op, Record, Recorder};
 pub use journal::Journal;
 pub use lag::Lag;
+pub use length::Length;
 pub use lines::LinesError;
 pub use logs::tail;
 pub use run_dir::{RunDir, RunDirError};

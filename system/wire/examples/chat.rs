@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, UPGRADE};
+use axum::http::header::{SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY};
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
 use bytes::Bytes;
@@ -23,7 +23,6 @@ use socketioxide::socket::Socket;
 use system_wire::deflate::{self, Deflate, Peer};
 use system_wire::{Batch, Connection, Passage, Room, Settings, Wire, frame, upgrade};
 use tokio::net::TcpListener;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Bytes of a message at most.
 const LARGEST: usize = 1_000_000;
@@ -71,15 +70,7 @@ async fn handshake(State(server): State<Arc<Server>>, request: Request<Body>) ->
     };
     let peer = server.deflate.peer(agreed);
     tokio::spawn(async move { switch(&server, request, peer).await });
-    let mut switching = Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(CONNECTION, "Upgrade")
-        .header(UPGRADE, "websocket")
-        .header(SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()));
-    if let Some(agreed) = agreed {
-        switching = switching.header(SEC_WEBSOCKET_EXTENSIONS, agreed.to_string());
-    }
-    switching.body(Body::empty()).unwrap_or_default()
+    upgrade::switching(&key, agreed)
 }
 
 async fn switch(server: &Server, request: Request<Body>, peer: Peer) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, UPGRADE};
+use axum::http::header::{SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY};
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
 use futures_util::{SinkExt, StreamExt};
@@ -18,7 +18,6 @@ use system_wire::{Connection, Passage, Settings, upgrade};
 use tokio::net::TcpListener;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 /// Bytes of a message at most: what conformance suites send, and a little more.
@@ -39,15 +38,7 @@ async fn handshake(State(deflate): State<Arc<Deflate>>, request: Request<Body>) 
         return Response::builder().status(StatusCode::BAD_REQUEST).body(Body::empty()).unwrap_or_default();
     };
     tokio::spawn(echo(request, deflate.peer(agreed)));
-    let mut switching = Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(CONNECTION, "Upgrade")
-        .header(UPGRADE, "websocket")
-        .header(SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()));
-    if let Some(agreed) = agreed {
-        switching = switching.header(SEC_WEBSOCKET_EXTENSIONS, agreed.to_string());
-    }
-    switching.body(Body::empty()).unwrap_or_default()
+    upgrade::switching(&key, agreed)
 }
 
 async fn echo(request: Request<Body>, peer: Peer) {

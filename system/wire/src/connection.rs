@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use crate::batch::Batch;
 use crate::deflate::{Broadcast, DecodeError, Peer};
 use crate::drain;
+use crate::out::{Out, State, alone};
 use crate::queue::Queue;
 use crate::room::{Key, Room};
 use crate::transport::Transport;
@@ -64,35 +65,6 @@ pub enum Cut {
     Stalled,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Open,
-    /// A Close frame has passed; nothing may follow it.
-    Closing,
-    Cut(Cut),
-    /// The stream failed under us.
-    Broken,
-}
-
-struct Out {
-    /// What the other side can inflate.
-    peer: Peer,
-    /// Given back when the stream has ended and nothing waits any more, whoever still holds the handle.
-    transport: Option<Arc<dyn Transport>>,
-    queue: Queue,
-    /// Ready frames that wait for the server's own answers to this many CONNECTs.
-    held: Queue,
-    opening: usize,
-    state: State,
-    /// The server dropped its stream.
-    ended: bool,
-    /// A task waits for the peer to take more.
-    draining: bool,
-    /// A batch is about to flush this.
-    armed: bool,
-    rooms: Vec<(Key, Weak<Room>)>,
-}
-
 /// One connection. Holding it holds no descriptor: that goes with the stream.
 pub struct Connection {
     out: Mutex<Out>,
@@ -115,20 +87,8 @@ impl Connection {
         settings: Settings,
         guard: G,
     ) -> (Arc<Connection>, Wire<G>) {
-        let out = Out {
-            peer: Peer::default(),
-            transport: Some(Arc::clone(&transport)),
-            queue: Queue::default(),
-            held: Queue::default(),
-            opening: 0,
-            state: State::Open,
-            ended: false,
-            draining: false,
-            armed: false,
-            rooms: Vec::new(),
-        };
         let connection = Arc::new(Connection {
-            out: Mutex::new(out),
+            out: Mutex::new(Out::on(Arc::clone(&transport))),
             settings,
             requests: AtomicUsize::new(0),
             reader: AtomicWaker::new(),
@@ -394,72 +354,4 @@ impl Connection {
     fn lock(&self) -> MutexGuard<'_, Out> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Out {
-    fn push(&mut self, frame: impl FnOnce(&mut Peer) -> Bytes) -> Result<(), Closed> {
-        self.takes()?;
-        let frame = frame(&mut self.peer);
-        let queue = if self.opening > 0 { &mut self.held } else { &mut self.queue };
-        queue.push(frame);
-        Ok(())
-    }
-
-    fn accept(&mut self, mut frames: &[u8], inspect: fn(&[u8]) -> Passage) -> io::Result<()> {
-        while !frames.is_empty() {
-            // The server hands over whole frames; should that ever change, no other frame may get into one.
-            let half = || io::Error::new(io::ErrorKind::InvalidData, "half a frame");
-            let (frame, after) = crate::frame::split(frames).ok_or_else(half)?;
-            frames = after;
-            match if frame.is_text() { inspect(frame.payload) } else { Passage::Pass } {
-                Passage::Instead(payload) => self.pass(&crate::frame::text(&payload)),
-                Passage::Pass => self.pass(frame.whole),
-                Passage::Opens => {
-                    self.pass(frame.whole);
-                    self.opened();
-                }
-            }
-            if frame.is_close() {
-                self.state = State::Closing;
-                self.held = Queue::default();
-            }
-        }
-        Ok(())
-    }
-
-    fn pass(&mut self, frame: &[u8]) {
-        let alone = self.peer.alone(frame);
-        self.queue.push(alone.unwrap_or_else(|| Bytes::copy_from_slice(frame)));
-    }
-
-    fn opened(&mut self) {
-        self.opening = self.opening.saturating_sub(1);
-        if self.opening == 0 {
-            self.queue.append(std::mem::take(&mut self.held));
-        }
-    }
-
-    fn waiting(&self) -> usize {
-        self.queue.waiting() + self.held.waiting()
-    }
-
-    fn takes(&self) -> Result<(), Closed> {
-        if self.state == State::Open && !self.ended { Ok(()) } else { Err(Closed) }
-    }
-
-    fn is_over(&self) -> bool {
-        self.ended || matches!(self.state, State::Cut(_) | State::Broken)
-    }
-
-    fn alive(&self) -> io::Result<()> {
-        match self.state {
-            State::Open | State::Closing => Ok(()),
-            State::Cut(Cut::Stalled) => Err(io::ErrorKind::TimedOut.into()),
-            State::Cut(_) | State::Broken => Err(io::ErrorKind::ConnectionAborted.into()),
-        }
-    }
-}
-
-fn alone(peer: &mut Peer, frame: Bytes) -> Bytes {
-    peer.alone(&frame).unwrap_or(frame)
 }

@@ -13,6 +13,7 @@ mod connection;
 pub mod deflate;
 mod drain;
 pub mod frame;
+mod out;
 mod queue;
 mod room;
 mod scratch;

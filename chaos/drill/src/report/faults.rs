@@ -2,13 +2,12 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use chaos_observe::{At, History};
+use chaos_observe::{At, History, Length};
 
 use crate::{
     measure,
     plan::{BudgetName, Plan},
     schedule::{FaultSeen, PromotionSeen, Schedule},
-    span::Span,
 };
 
 /// Acks may be back a little before the heal is noted as done.
@@ -99,7 +98,7 @@ fn stalled(plan: &Plan, schedule: &Schedule, history: &History, promotion: &Prom
 
 fn against(plan: &Plan, name: BudgetName) -> String {
     match plan.budget(name) {
-        Some(budget) if budget.earliest > Span::default() => {
+        Some(budget) if budget.earliest > Length::default() => {
             format!(" (budget {} to {})", budget.earliest, budget.latest)
         }
         Some(budget) => format!(" (budget {})", budget.latest),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chaos_faults::{Inject, Injected, RedisTarget, ReplicationDelay, Scene};
 use chaos_observe::{
+    Length,
     journal::What,
     spans::{Span, SpanId, TraceId, Value},
 };
@@ -16,7 +17,7 @@ use super::{
     stage::{Open, Stage, failed},
     watch::Lost,
 };
-use crate::{drill::Step, inject::Foreseen, schedule::FaultSeen, span::Span as Length};
+use crate::{drill::Step, inject::Foreseen, schedule::FaultSeen};
 
 const PROVE_EVERY: Duration = Duration::from_millis(250);
 /// A killed primary is started again only when a survivor names another; a failed election or two may come first.

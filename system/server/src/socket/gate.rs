@@ -8,13 +8,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{
-    CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::json;
 use system_wire::{Connection, Settings, Wire, upgrade};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::connect_error;
 use crate::http::Origins;
@@ -57,14 +54,14 @@ impl Gate {
             Ok(key) => {
                 let gate = Arc::clone(self);
                 tokio::spawn(async move { gate.switch(request).await });
-                switching(&key)
+                upgrade::switching(&key, None)
             }
             Err(no) => no.response(),
         }
     }
 
     /// The key to be answered, when everything is as it should be.
-    fn check(&self, request: &Request<Body>) -> Result<String, No> {
+    fn check(&self, request: &Request<Body>) -> Result<HeaderValue, No> {
         let asked = |name: &str| {
             let pairs = request.uri().query().unwrap_or_default().split('&');
             pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
@@ -139,22 +136,11 @@ fn engine_request(connection: &Arc<Connection>) -> Request<()> {
 }
 
 /// RFC 6455, section 4.2.1.
-fn websocket_key(headers: &HeaderMap) -> Option<String> {
+fn websocket_key(headers: &HeaderMap) -> Option<HeaderValue> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let upgrade = text(CONNECTION)?.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
     let websocket = text(UPGRADE)?.eq_ignore_ascii_case("websocket");
-    (upgrade && websocket && text(SEC_WEBSOCKET_VERSION)? == "13")
-        .then(|| text(SEC_WEBSOCKET_KEY).map(str::to_owned))?
-}
-
-fn switching(key: &str) -> Response<Body> {
-    Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(CONNECTION, "Upgrade")
-        .header(UPGRADE, "websocket")
-        .header(SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()))
-        .body(Body::empty())
-        .expect("the accept key is base64")
+    (upgrade && websocket && text(SEC_WEBSOCKET_VERSION)? == "13").then(|| headers.get(SEC_WEBSOCKET_KEY).cloned())?
 }
 
 impl No {

@@ -103,18 +103,24 @@ pub(crate) fn split(frame: &[u8]) -> Frame<'_> {
 
 /// A finished plain frame of a server.
 pub(crate) fn plain(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        short @ 0..=125 => frame.push(short as u8),
-        middle @ 126..=0xffff => {
-            frame.push(126);
-            frame.extend((middle as u16).to_be_bytes());
-        }
-        long => {
-            frame.push(127);
-            frame.extend((long as u64).to_be_bytes());
-        }
-    }
+    let mut frame = header(first, 0, payload.len());
     frame.extend_from_slice(payload);
     frame
+}
+
+/// Up to the length; `masked` is 0x80 when a mask follows. Not the code that is tested.
+pub(crate) fn header(first: u8, masked: u8, length: usize) -> Vec<u8> {
+    let mut header = vec![first];
+    match length {
+        short @ 0..=125 => header.push(masked + short as u8),
+        middle @ 126..=0xffff => {
+            header.push(masked + 126);
+            header.extend((middle as u16).to_be_bytes());
+        }
+        long => {
+            header.push(masked + 127);
+            header.extend((long as u64).to_be_bytes());
+        }
+    }
+    header
 }

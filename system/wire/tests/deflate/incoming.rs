@@ -11,6 +11,8 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
+use crate::browser::header;
+
 const LIMIT: usize = 1_000_000;
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
@@ -85,18 +87,7 @@ fn ends_with(bytes: Vec<u8>, expected: DecodeError) {
 
 /// A client's frame.
 fn frame(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        short @ 0..=125 => frame.push(0x80 | short as u8),
-        middle @ 126..=0xffff => {
-            frame.push(0xfe);
-            frame.extend((middle as u16).to_be_bytes());
-        }
-        long => {
-            frame.push(0xff);
-            frame.extend((long as u64).to_be_bytes());
-        }
-    }
+    let mut frame = header(first, 0x80, payload.len());
     frame.extend(mask);
     frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     frame

@@ -1,0 +1,125 @@
+//! What is to leave a connection, in its order: the state behind the lock of [`Connection`](crate::Connection).
+
+use std::io;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+
+use crate::connection::{Closed, Cut, Passage};
+use crate::deflate::Peer;
+use crate::queue::Queue;
+use crate::room::{Key, Room};
+use crate::transport::Transport;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Open,
+    /// A Close frame has passed; nothing may follow it.
+    Closing,
+    Cut(Cut),
+    /// The stream failed under us.
+    Broken,
+}
+
+pub(crate) struct Out {
+    /// What the other side can inflate.
+    pub(crate) peer: Peer,
+    /// Given back when the stream has ended and nothing waits any more, whoever still holds the handle.
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) queue: Queue,
+    /// Ready frames that wait for the server's own answers to this many CONNECTs.
+    pub(crate) held: Queue,
+    pub(crate) opening: usize,
+    pub(crate) state: State,
+    /// The server dropped its stream.
+    pub(crate) ended: bool,
+    /// A task waits for the peer to take more.
+    pub(crate) draining: bool,
+    /// A batch is about to flush this.
+    pub(crate) armed: bool,
+    pub(crate) rooms: Vec<(Key, Weak<Room>)>,
+}
+
+impl Out {
+    pub(crate) fn on(transport: Arc<dyn Transport>) -> Out {
+        Out {
+            peer: Peer::default(),
+            transport: Some(transport),
+            queue: Queue::default(),
+            held: Queue::default(),
+            opening: 0,
+            state: State::Open,
+            ended: false,
+            draining: false,
+            armed: false,
+            rooms: Vec::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, frame: impl FnOnce(&mut Peer) -> Bytes) -> Result<(), Closed> {
+        self.takes()?;
+        let frame = frame(&mut self.peer);
+        let queue = if self.opening > 0 { &mut self.held } else { &mut self.queue };
+        queue.push(frame);
+        Ok(())
+    }
+
+    pub(crate) fn accept(&mut self, mut frames: &[u8], inspect: fn(&[u8]) -> Passage) -> io::Result<()> {
+        while !frames.is_empty() {
+            // The server hands over whole frames; should that ever change, no other frame may get into one.
+            let half = || io::Error::new(io::ErrorKind::InvalidData, "half a frame");
+            let (frame, after) = crate::frame::split(frames).ok_or_else(half)?;
+            frames = after;
+            match if frame.is_text() { inspect(frame.payload) } else { Passage::Pass } {
+                Passage::Instead(payload) => self.pass(&crate::frame::text(&payload)),
+                Passage::Pass => self.pass(frame.whole),
+                Passage::Opens => {
+                    self.pass(frame.whole);
+                    self.opened();
+                }
+            }
+            if frame.is_close() {
+                self.state = State::Closing;
+                self.held = Queue::default();
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, frame: &[u8]) {
+        let alone = self.peer.alone(frame);
+        self.queue.push(alone.unwrap_or_else(|| Bytes::copy_from_slice(frame)));
+    }
+
+    fn opened(&mut self) {
+        self.opening = self.opening.saturating_sub(1);
+        if self.opening == 0 {
+            self.queue.append(std::mem::take(&mut self.held));
+        }
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.waiting() + self.held.waiting()
+    }
+
+    pub(crate) fn takes(&self) -> Result<(), Closed> {
+        if self.state == State::Open && !self.ended { Ok(()) } else { Err(Closed) }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended || matches!(self.state, State::Cut(_) | State::Broken)
+    }
+
+    pub(crate) fn alive(&self) -> io::Result<()> {
+        match self.state {
+            State::Open | State::Closing => Ok(()),
+            State::Cut(Cut::Stalled) => Err(io::ErrorKind::TimedOut.into()),
+            State::Cut(_) | State::Broken => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+}
+
+/// The frame in the form that the peer can read by itself.
+pub(crate) fn alone(peer: &mut Peer, frame: Bytes) -> Bytes {
+    peer.alone(&frame).unwrap_or(frame)
+}
