@@ -4,7 +4,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::Arc,
 };
 
@@ -19,13 +19,16 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::{wait::eventually, warm};
+use crate::{process::Process, wait::eventually, warm};
 
 pub(crate) const PASSWORD: &str = "s3cret-of-redis";
+/// Of the servers themselves. Nothing on this machine connects from it, so that a port that is free stays free until a
+/// server takes it.
+const HOST: Ipv4Addr = Ipv4Addr::new(127, 83, 7, 1);
 /// The first byte of whoever begins with TLS.
 const HANDSHAKE: u8 = 0x16;
 
-/// An authority, and what it signed for 127.0.0.1.
+/// An authority, and what it signed for the addresses here.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -47,7 +50,7 @@ impl Authority {
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned(), HOST.to_string()]).expect("an address");
         let signed = params.signed_by(&key, &*self.issuer).expect("a certificate");
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
@@ -90,17 +93,10 @@ async fn pass_on(mut peer: TcpStream, to: SocketAddr, acceptor: TlsAcceptor, pla
 }
 
 struct Redis {
-    process: Child,
+    process: Process,
     port: u16,
     bus: u16,
     door: Terminator,
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 /// All slots on one primary with one replica.
@@ -119,7 +115,7 @@ impl Guarded {
         let primary = Redis::start(&folder, "primary", &authority).await;
         let replica = Redis::start(&folder, "replica", &authority).await;
         primary.ask("CLUSTER ADDSLOTSRANGE 0 16383").await;
-        replica.ask(&format!("CLUSTER MEET 127.0.0.1 {} {}", primary.port, primary.bus)).await;
+        replica.ask(&format!("CLUSTER MEET {HOST} {} {}", primary.port, primary.bus)).await;
         let id = primary.ask("CLUSTER MYID").await.lines().nth(1).expect("an id").to_owned();
         let follows = async || {
             let answer = replica.ask(&format!("CLUSTER REPLICATE {id}")).await;
@@ -149,8 +145,7 @@ impl Guarded {
     }
 
     pub(crate) fn end_replica(&mut self) {
-        self.replica.process.kill().expect("a process to end");
-        self.replica.process.wait().expect("its end");
+        self.replica.process.end();
     }
 }
 
@@ -159,7 +154,7 @@ impl Redis {
         let engine = warm::engine(EngineChoice::Any).await;
         let data = folder.path().join(name);
         std::fs::create_dir(&data).expect("a folder");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = TcpListener::bind((HOST, 0)).await.expect("a port");
         let door = listener.local_addr().expect("an address").port();
         let (port, bus) = two_free_ports();
         let mut command = Command::new(&engine.program);
@@ -167,14 +162,14 @@ impl Redis {
             command.env("LD_LIBRARY_PATH", libraries);
         }
         let settings = format!(
-            "--port {port} --bind 127.0.0.1 --cluster-enabled yes --cluster-port {bus} --cluster-node-timeout 5000 \
-             --cluster-announce-ip 127.0.0.1 --cluster-announce-port {door} --cluster-announce-bus-port {bus} \
-             --replica-announce-ip 127.0.0.1 --replica-announce-port {door} --requirepass {PASSWORD} \
+            "--port {port} --bind {HOST} --cluster-enabled yes --cluster-port {bus} --cluster-node-timeout 5000 \
+             --cluster-announce-ip {HOST} --cluster-announce-port {door} --cluster-announce-bus-port {bus} \
+             --replica-announce-ip {HOST} --replica-announce-port {door} --requirepass {PASSWORD} \
              --masterauth {PASSWORD} --appendonly no --repl-diskless-sync-delay 0"
         );
         command.args(settings.split_ascii_whitespace()).args(["--save", "", "--dir"]).arg(&data);
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a server");
-        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let process = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+        let to = SocketAddr::from((HOST, port));
         let door = Terminator::start(listener, to, authority.acceptor(), true);
         let redis = Redis { process, port, bus, door };
         let up = async || TcpStream::connect(to).await.ok().map(drop);
@@ -183,7 +178,7 @@ impl Redis {
     }
 
     fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+        SocketAddr::from((HOST, self.port))
     }
 
     /// One command in plain, and all of its answer.
@@ -198,7 +193,7 @@ impl Redis {
 }
 
 fn two_free_ports() -> (u16, u16) {
-    let free = || StdListener::bind("127.0.0.1:0").expect("a port");
+    let free = || StdListener::bind((HOST, 0)).expect("a port");
     let (one, other) = (free(), free());
     (one.local_addr().expect("an address").port(), other.local_addr().expect("an address").port())
 }

@@ -10,6 +10,7 @@ mod harness_death;
 mod node_loss;
 mod planted_drops;
 mod primary_loss;
+mod process;
 mod redis_access;
 mod replica_loss;
 mod stage;

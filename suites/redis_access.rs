@@ -4,7 +4,7 @@
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
 };
 
@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     guarded::{Authority, Guarded, PASSWORD, Terminator},
+    process::Process,
     stock_client::{Door, StockClient},
     wait::{PATIENCE, eventually},
     warm::{self, play},
@@ -25,27 +26,20 @@ const WRONG: &str = "wr0ng-password";
 
 /// A chat node of its own.
 struct Node {
-    process: Child,
+    _process: Process,
     log: Arc<Mutex<Vec<String>>>,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Node {
     fn start(flags: &[&str]) -> Node {
         let mut command = Command::new(warm::node_program());
         command.args(["--listen", "127.0.0.1:0", "--auth", "none", "--delivery", "log"]).args(flags);
-        let mut process = command.stderr(Stdio::piped()).spawn().expect("a chat node");
+        let mut process = Process::start(command.stderr(Stdio::piped()));
         let log = Arc::new(Mutex::new(Vec::new()));
-        let lines = BufReader::new(process.stderr.take().expect("its log")).lines();
+        let lines = BufReader::new(process.child().stderr.take().expect("its log")).lines();
         let kept = log.clone();
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().expect("a log").push(line)));
-        Node { process, log }
+        Node { _process: process, log }
     }
 
     fn log(&self) -> Vec<String> {

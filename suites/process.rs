@@ -1,0 +1,36 @@
+//! A process that a test starts by itself, beside the cluster. It ends with the test, however that ends.
+
+use std::{
+    os::unix::process::CommandExt,
+    process::{Child, Command},
+};
+
+use nix::sys::{prctl::set_pdeathsig, signal::Signal};
+
+pub(crate) struct Process(Child);
+
+impl Process {
+    /// To be called on the test's own thread: the process dies with the thread that started it.
+    pub(crate) fn start(command: &mut Command) -> Process {
+        // SAFETY: between fork and exec, one system call that allocates nothing.
+        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+        let program = command.get_program().to_owned();
+        Process(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display())))
+    }
+
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.0
+    }
+
+    pub(crate) fn end(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
