@@ -61,6 +61,6 @@ pub use health::{ShardState, ShardStatus, Status};
 pub use log::Log;
 pub use memory::Memory;
 pub use names::{PARTITIONS, partition_of, slot_of_partition};
-pub use outbox::{CloseReason, Closed, Outbox};
+pub use outbox::{CloseReason, Closed, FanOut, Outbox, Slot};
 pub use probe::{Event, Probe, Resumed, Silent};
 pub use session::Session;

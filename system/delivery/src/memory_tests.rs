@@ -6,7 +6,7 @@ use std::time::Duration;
 use system_protocol::{Joined, MessageId, UserId};
 
 use super::*;
-use crate::outbox::{CloseReason, Closed};
+use crate::outbox::{CloseReason, Closed, FanOut};
 use crate::probe::Silent;
 
 /// What one client got, in order: the positions of joins, and contents.
@@ -28,11 +28,11 @@ impl Outbox for Client {
         Ok(())
     }
 
-    fn message(&self, entry: &Arc<Entry>, replay: bool) -> Result<(), Closed> {
+    fn message(&self, entry: &Arc<Entry>, fan_out: Option<&FanOut<'_>>) -> Result<(), Closed> {
         if self.full.load(Ordering::SeqCst) {
             return Err(Closed);
         }
-        let how = if replay { " again" } else { "" };
+        let how = if fan_out.is_none() { " again" } else { "" };
         self.got.lock().unwrap().push(format!("{}{how}", entry.content));
         Ok(())
     }

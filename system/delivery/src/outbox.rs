@@ -1,8 +1,9 @@
 //! Where a session's output goes. The socket behind it is the server's business.
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use system_protocol::Joined;
 
@@ -28,14 +29,35 @@ impl CloseReason {
     }
 }
 
+/// One live entry on its way to all who stand right before it. A room's fan-outs follow each other in its order.
+pub struct FanOut<'a> {
+    /// As long as the room has members.
+    pub room: &'a Slot,
+    /// As long as this fan-out.
+    pub message: Slot,
+}
+
+/// Room for what outboxes make once and use for all members; nobody else looks into it.
+#[derive(Default)]
+pub struct Slot(OnceLock<Box<dyn Any + Send + Sync>>);
+
+impl Slot {
+    /// # Panics
+    /// When something of another type is there: the outboxes of a log are of one kind.
+    pub fn get_or_make<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> &T {
+        let made = self.0.get_or_init(|| Box::new(make()));
+        made.downcast_ref().expect("one type in one slot")
+    }
+}
+
 /// One session's output, in order. `joined`, `message` and `close` are called under the room's lock: they must not
 /// block and must not call back into the log. The first `Err` is final: nothing may be queued after it.
 pub trait Outbox: Send + Sync + 'static {
     /// The answer to a join; before any message of that room.
     fn joined(&self, joined: &Joined) -> Result<(), Closed>;
 
-    /// One message; `replay` while a resume catches up.
-    fn message(&self, entry: &Arc<Entry>, replay: bool) -> Result<(), Closed>;
+    /// One message; without a fan-out while a resume catches up.
+    fn message(&self, entry: &Arc<Entry>, fan_out: Option<&FanOut<'_>>) -> Result<(), Closed>;
 
     /// Nothing more comes; the session is to be closed.
     fn close(&self, why: CloseReason);

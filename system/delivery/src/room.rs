@@ -11,7 +11,7 @@ use system_protocol::{Joined, Offset, Room};
 
 use crate::entry::{Entry, Item};
 use crate::names::{self, Partition};
-use crate::outbox::{CloseReason, Closed, Outbox};
+use crate::outbox::{CloseReason, Closed, FanOut, Outbox, Slot};
 use crate::rules::Rules;
 use crate::source::Entrance;
 use crate::spans::{self, Origin};
@@ -39,6 +39,8 @@ struct State {
     entering: usize,
     /// The furthest that a bell or a sweep told of.
     told: Option<Committed>,
+    /// What the members' outboxes share.
+    shared: Slot,
 }
 
 pub(crate) struct RoomCell {
@@ -183,7 +185,7 @@ impl RoomCell {
                 continue;
             }
             if let Some(entry) = &item.message
-                && member.outbox.message(entry, true).is_err()
+                && member.outbox.message(entry, None).is_err()
             {
                 state.members.remove(&session);
                 return Standing::Gone;
@@ -242,12 +244,13 @@ impl State {
         }
         let fanout = spans::fanout(entry, &read);
         let (mut sessions, mut failed) = (0, 0);
+        let to_all = FanOut { room: &self.shared, message: Slot::default() };
         self.members.retain(|_, member| {
             if member.sent != before && !rules.node_cursor() {
                 return true;
             }
             member.sent = entry.offset;
-            let taken = member.outbox.message(entry, false).is_ok();
+            let taken = member.outbox.message(entry, Some(&to_all)).is_ok();
             sessions += usize::from(taken);
             failed += usize::from(!taken);
             taken

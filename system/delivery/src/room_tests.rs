@@ -28,7 +28,7 @@ impl Outbox for Socket {
         Ok(())
     }
 
-    fn message(&self, entry: &Arc<Entry>, _: bool) -> Result<(), Closed> {
+    fn message(&self, entry: &Arc<Entry>, _: Option<&FanOut<'_>>) -> Result<(), Closed> {
         if self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |room| room.checked_sub(1)).is_err() {
             return Err(Closed);
         }

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::auth::Authenticator;
 use crate::phase::Life;
-use crate::socket::Batches;
+use crate::socket::Broadcasts;
 use crate::telemetry::Metrics;
 
 pub(crate) struct Chat<B> {
@@ -19,7 +19,7 @@ pub(crate) struct Chat<B> {
     pub(crate) rooms_per_socket: usize,
     /// Bytes that may wait for one socket.
     pub(crate) send_buffer: usize,
-    pub(crate) batches: Arc<Batches>,
+    pub(crate) broadcasts: Arc<Broadcasts>,
     /// What clients are told when the node drains.
     pub(crate) reconnect_within: Duration,
     pub(crate) life: Life,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use socketioxide::adapter::{Adapter, LocalAdapter};
 use system_delivery::{
-    CloseReason, Closed, Config, ConfigError, Credentials, Delivery, Entry, Log, Memory, Probe, RedisAddress, Session,
-    ShardState, ShardStatus, Submission,
+    CloseReason, Closed, Config, ConfigError, Credentials, Delivery, Entry, FanOut, Log, Memory, Probe, RedisAddress,
+    Session, ShardState, ShardStatus, Submission,
 };
 use system_protocol::{Joined, Left, MessageId, Offset, Refusal, Room, TraceParent, UserId, event, limits};
 
@@ -126,9 +126,9 @@ impl<A: Adapter> system_delivery::Outbox for Outbox<A> {
         Outbox::joined(self, joined).map_err(|_| Closed)
     }
 
-    fn message(&self, entry: &Arc<Entry>, replay: bool) -> Result<(), Closed> {
+    fn message(&self, entry: &Arc<Entry>, fan_out: Option<&FanOut<'_>>) -> Result<(), Closed> {
         let frame = entry.frame(|entry| event_frame(event::CHAT_MESSAGE, &Outgoing::of(entry)));
-        self.chat_message(&entry.room, frame.clone(), entry.offset.ms(), replay).map_err(|_| Closed)
+        self.chat_message(entry, frame, fan_out).map_err(|_| Closed)
     }
 
     fn close(&self, why: CloseReason) {

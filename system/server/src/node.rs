@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
+use system_wire::deflate::{self, Deflate};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -24,7 +25,7 @@ use crate::http::{Http, HttpLimit, Readiness, router};
 use crate::log;
 use crate::phase::{Life, Phase};
 use crate::pubsub;
-use crate::socket::Batches;
+use crate::socket::Broadcasts;
 use crate::socket::gate::Gate;
 use crate::telemetry::{Metrics, Observed, Telemetry, measure_lag};
 
@@ -55,6 +56,7 @@ struct Frame {
     address: SocketAddr,
     life: Life,
     metrics: Arc<Metrics>,
+    deflate: Arc<Deflate>,
     tasks: JoinSet<()>,
 }
 
@@ -79,7 +81,9 @@ impl Node {
         let address = listener.local_addr().map_err(wrong)?;
         let delivery = std::mem::replace(&mut settings.delivery, Delivery::Memory);
         let (life, metrics) = (Life::new(), Arc::new(Metrics::new()));
-        let mut frame = Frame { settings, listener, address, life, metrics, tasks: JoinSet::new() };
+        let threshold = settings.deflate_threshold.unwrap_or(usize::MAX);
+        let deflate = Deflate::new(deflate::Settings { threshold, ..deflate::Settings::default() });
+        let mut frame = Frame { settings, listener, address, life, metrics, deflate, tasks: JoinSet::new() };
         let probe = Arc::new(frame.metrics.of_log());
         let node = match delivery {
             Delivery::Memory => {
@@ -126,7 +130,7 @@ impl Frame {
             rate_limit: self.settings.rate_limit,
             rooms_per_socket: self.settings.rooms_per_socket,
             send_buffer: self.settings.send_buffer,
-            batches: Arc::new(Batches::new()),
+            broadcasts: Arc::new(Broadcasts::new(Arc::clone(&self.deflate))),
             reconnect_within: self.settings.drain_within / 2,
             life: self.life.clone(),
             metrics: Arc::clone(&self.metrics),
@@ -136,14 +140,16 @@ impl Frame {
 
     fn run<B: Backend>(mut self, chat: Arc<Chat<B>>, engine: Engine, telemetry: &Telemetry) -> Node {
         let view = Arc::new(View(Arc::clone(&chat)));
-        self.metrics.observe(&view, &telemetry.spans);
+        self.metrics.observe(&view, &telemetry.spans, &self.deflate);
         self.tasks.spawn(measure_lag(Arc::clone(&self.metrics)));
+        self.tasks.spawn(sweep(Arc::clone(&self.deflate)));
         let gate = Arc::new(Gate {
             open: engine.open,
             accept: engine.accept,
             origins: self.settings.origins.clone(),
             patience: self.settings.ping_timeout,
             send_buffer: self.settings.send_buffer,
+            deflate: self.settings.deflate_threshold.map(|_| Arc::clone(&self.deflate)),
             life: self.life.clone(),
             metrics: Arc::clone(&self.metrics),
         });
@@ -206,6 +212,15 @@ async fn until_gone(metrics: &Metrics) {
     const LOOK: Duration = Duration::from_millis(20);
     while metrics.connections.load(Ordering::Relaxed) > 0 {
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Gives back what rooms that went quiet were compressed with.
+async fn sweep(deflate: Arc<Deflate>) {
+    const EVERY: Duration = Duration::from_secs(5);
+    let mut turns = tokio::time::interval(EVERY);
+    loop {
+        deflate.sweep(turns.tick().await.into_std());
     }
 }
 

@@ -65,7 +65,8 @@ impl Out {
     }
 
     pub(crate) fn accept(&mut self, mut frames: &[u8], inspect: fn(&[u8]) -> Passage) -> io::Result<()> {
-        while !frames.is_empty() {
+        // Nothing follows a Close frame, whoever sent it.
+        while !frames.is_empty() && self.state == State::Open {
             // The server hands over whole frames; should that ever change, no other frame may get into one.
             let half = || io::Error::new(io::ErrorKind::InvalidData, "half a frame");
             let (frame, after) = crate::frame::split(frames).ok_or_else(half)?;

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use system_delivery::{CloseReason, Closed, Config, Delivery, Entry, Log, Outbox, Outcome, Silent, Submission};
+use system_delivery::{CloseReason, Closed, Config, Delivery, Entry, FanOut, Log, Outbox, Outcome, Silent, Submission};
 use system_protocol::{Joined, UserId};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -113,8 +113,8 @@ impl Outbox for Socket {
         self.send(ToClient::Joined(joined.clone()))
     }
 
-    fn message(&self, entry: &Arc<Entry>, replay: bool) -> Result<(), Closed> {
-        self.send(ToClient::Message { message: Box::new(entry.message()), replay })
+    fn message(&self, entry: &Arc<Entry>, fan_out: Option<&FanOut<'_>>) -> Result<(), Closed> {
+        self.send(ToClient::Message { message: Box::new(entry.message()), replay: fan_out.is_none() })
     }
 
     fn close(&self, _why: CloseReason) {

@@ -84,6 +84,10 @@ pub struct Args {
     #[arg(long, env = "CHAT_SEND_BUFFER", value_name = "BYTES", default_value = "8388608")]
     pub send_buffer: String,
 
+    /// Bytes of payload from which on a message is compressed for clients that offer it; 0 is every one, off offers none
+    #[arg(long, env = "CHAT_DEFLATE_THRESHOLD", value_name = "BYTES|off", default_value = "1024")]
+    pub deflate_threshold: String,
+
     /// How long a SIGTERM may take
     #[arg(long, env = "CHAT_DRAIN_WITHIN", value_name = "TIME", default_value = "10s")]
     pub drain_within: String,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
-use system_protocol::MessageId;
+use system_protocol::{MessageId, limits};
 
 pub use args::Args;
 pub use redis::{Fence, RedisSettings};
@@ -45,6 +45,8 @@ pub struct Settings {
     pub history_window: Duration,
     /// Bytes that may wait for one socket.
     pub send_buffer: usize,
+    /// Bytes of payload from which on a message is compressed; `None` is never.
+    pub deflate_threshold: Option<usize>,
     pub drain_within: Duration,
     pub log: String,
     pub traces: Option<Traces>,
@@ -162,6 +164,7 @@ impl Reader {
             ping_timeout: self.duration("ping_timeout", &args.ping_timeout, 100 * MILLISECOND..=DAY)?,
             history_window: self.duration("history_window", &args.history_window, 1000 * MILLISECOND..=30 * DAY)?,
             send_buffer: self.number("send_buffer", &args.send_buffer, 65_536..=1_073_741_824)?,
+            deflate_threshold: self.read("deflate_threshold", &args.deflate_threshold, deflate_threshold)?,
             drain_within: self.duration("drain_within", &args.drain_within, 100 * MILLISECOND..=DAY)?,
             log: self.read("log", &args.log, log_directives)?,
             traces: self.traces(args)?,
@@ -272,6 +275,13 @@ impl Reader {
 #[cfg(test)]
 pub(crate) fn networks(text: &str) -> Vec<Network> {
     text.split(',').filter(|e| !e.is_empty()).map(|e| Network::parse(e).unwrap()).collect()
+}
+
+fn deflate_threshold(text: &str) -> Result<Option<usize>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    value::number(text, &(0..=limits::PAYLOAD_BYTES)).map(Some).map_err(|wrong| format!("{wrong}, nor off"))
 }
 
 fn log_directives(text: &str) -> Result<String, String> {

@@ -41,6 +41,9 @@ fn nothing_is_needed_on_loopback() {
     assert_eq!((settings.rate_limit, settings.http_rate_limit, settings.rooms_per_socket), (10, 100, 50));
     assert_eq!((settings.ping_interval, settings.ping_timeout), (Duration::from_secs(25), Duration::from_secs(10)));
     assert_eq!(settings.history_window, Duration::from_mins(10));
+    assert_eq!(settings.deflate_threshold, Some(1024));
+    assert_eq!(read(&["--deflate-threshold", "0"]).unwrap().deflate_threshold, Some(0));
+    assert_eq!(read(&["--deflate-threshold", "off"]).unwrap().deflate_threshold, None);
     assert!(settings.warnings().iter().any(|warning| warning.contains("AUTHENTICATION IS OFF")));
     assert!(settings.node_id.starts_with("chat-") && settings.traces.is_none());
 }
@@ -57,6 +60,7 @@ fn a_value_that_cannot_be_read_names_its_flag() {
         ("--history-window", &["0s", "x"]),
         ("--send-buffer", &["0", "65535", "x"]),
         ("--drain-within", &["0s", "x"]),
+        ("--deflate-threshold", &["", "1000001", "on", "1k"]),
         ("--node-id", &["", "a b", "\u{e4}"]),
         ("--auth", &["", "basic"]),
         ("--cors-origin", &["", "a.example", "https://a.example/path"]),

@@ -8,9 +8,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::header::{
+    CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::json;
+use system_protocol::limits;
+use system_wire::deflate::{Agreement, Deflate, Peer};
 use system_wire::{Connection, Settings, Wire, upgrade};
 
 use super::connect_error;
@@ -32,6 +36,8 @@ pub(crate) struct Gate {
     pub(crate) patience: Duration,
     /// Bytes that may wait for it.
     pub(crate) send_buffer: usize,
+    /// `None`: no compression.
+    pub(crate) deflate: Option<Arc<Deflate>>,
     pub(crate) life: Life,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -43,6 +49,8 @@ const UNKNOWN_TRANSPORT: No = No(StatusCode::BAD_REQUEST, 0, "Transport unknown"
 const UNKNOWN_SESSION: No = No(StatusCode::BAD_REQUEST, 1, "Session ID unknown");
 const BAD_METHOD: No = No(StatusCode::BAD_REQUEST, 2, "Bad handshake method");
 const BAD_REQUEST: No = No(StatusCode::BAD_REQUEST, 3, "Bad request");
+/// RFC 6455, section 9.1.
+const BAD_EXTENSIONS: No = No(StatusCode::BAD_REQUEST, 3, "Malformed Sec-WebSocket-Extensions");
 const FORBIDDEN: No = No(StatusCode::FORBIDDEN, 4, "Forbidden");
 const UNSUPPORTED: No = No(StatusCode::BAD_REQUEST, 5, "Unsupported protocol version");
 const STARTING: No = No(StatusCode::SERVICE_UNAVAILABLE, 3, "Starting");
@@ -51,17 +59,17 @@ const DRAINING: No = No(StatusCode::SERVICE_UNAVAILABLE, 3, "Draining");
 impl Gate {
     pub(crate) fn handshake(self: &Arc<Self>, request: Request<Body>) -> Response<Body> {
         match self.check(&request) {
-            Ok(key) => {
+            Ok((key, agreed)) => {
                 let gate = Arc::clone(self);
-                tokio::spawn(async move { gate.switch(request).await });
-                upgrade::switching(&key, None)
+                tokio::spawn(async move { gate.switch(request, agreed).await });
+                upgrade::switching(&key, agreed)
             }
             Err(no) => no.response(),
         }
     }
 
-    /// The key to be answered, when everything is as it should be.
-    fn check(&self, request: &Request<Body>) -> Result<HeaderValue, No> {
+    /// The key to be answered and the compression, when everything is as it should be.
+    fn check(&self, request: &Request<Body>) -> Result<(HeaderValue, Option<Agreement>), No> {
         let asked = |name: &str| {
             let pairs = request.uri().query().unwrap_or_default().split('&');
             pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
@@ -87,10 +95,18 @@ impl Gate {
         if !(self.open)() {
             return Err(STARTING);
         }
-        websocket_key(request.headers()).ok_or(BAD_REQUEST)
+        let key = websocket_key(request.headers()).ok_or(BAD_REQUEST)?;
+        Ok((key, self.negotiate(request.headers())?))
     }
 
-    async fn switch(&self, request: Request<Body>) {
+    fn negotiate(&self, headers: &HeaderMap) -> Result<Option<Agreement>, No> {
+        let Some(deflate) = &self.deflate else { return Ok(None) };
+        let fields = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter().map(HeaderValue::to_str);
+        let fields = fields.collect::<Result<Vec<_>, _>>().map_err(|_| BAD_EXTENSIONS)?;
+        deflate.negotiate(fields).map_err(|_| BAD_EXTENSIONS)
+    }
+
+    async fn switch(&self, request: Request<Body>, agreed: Option<Agreement>) {
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
         let Ok((stream, early)) = upgrade::tcp(upgraded) else {
             return tracing::error!("a connection that is not TCP was upgraded");
@@ -103,6 +119,8 @@ impl Gate {
         };
         let counted = Counted::new(&self.metrics);
         let (connection, wire) = Connection::new(Arc::new(stream), early, settings, counted);
+        let peer = self.deflate.as_ref().map_or_else(Peer::default, |deflate| deflate.peer(agreed));
+        let wire = wire.compressed(peer, limits::PAYLOAD_BYTES);
         (self.accept)(wire, engine_request(&connection));
     }
 }

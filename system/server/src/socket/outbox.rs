@@ -7,20 +7,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
 use socketioxide::adapter::Adapter;
 use socketioxide::socket::Socket;
+use system_delivery::{Entry, FanOut};
 use system_protocol::{Joined, Refusal, Room, event};
-use system_wire::{Batch, Connection, Cut, frame};
+use system_wire::{Connection, Cut, frame};
 use tokio::sync::Notify;
 
+use super::broadcast::{Broadcast, Broadcasts};
 use super::intake::Ack;
 use crate::backend::Backend;
 use crate::chat::Chat;
-use crate::edge::unix_ms;
 use crate::telemetry::{Metrics, add};
 
 /// The session is over; whatever comes after this is not sent.
@@ -52,7 +52,7 @@ pub(crate) struct Outbox<A: Adapter> {
     connection: Arc<Connection>,
     ending: Arc<Ending>,
     metrics: Arc<Metrics>,
-    batches: Arc<Batches>,
+    broadcasts: Arc<Broadcasts>,
     /// Bytes that may wait before replay pauses: half of what may wait at all, the rest is for live.
     pause: usize,
     answers: Mutex<BTreeMap<Room, Answer>>,
@@ -81,8 +81,9 @@ impl<A: Adapter> Outbox<A> {
         ending: Arc<Ending>,
         chat: &Chat<B>,
     ) -> Self {
-        let (metrics, batches) = (Arc::clone(&chat.metrics), Arc::clone(&chat.batches));
-        Outbox { socket, connection, ending, metrics, batches, pause: chat.send_buffer / 2, answers: Mutex::default() }
+        let (metrics, broadcasts) = (Arc::clone(&chat.metrics), Arc::clone(&chat.broadcasts));
+        let (pause, answers) = (chat.send_buffer / 2, Mutex::default());
+        Outbox { socket, connection, ending, metrics, broadcasts, pause, answers }
     }
 
     /// How the next `joined` of that room goes out.
@@ -104,10 +105,16 @@ impl<A: Adapter> Outbox<A> {
         }
     }
 
-    /// A finished frame, the same for everybody in the room. `stored`: Unix milliseconds.
-    pub(crate) fn chat_message(&self, room: &Room, frame: Bytes, stored: u64, replay: bool) -> Result<(), Closed> {
-        self.unless_over(|| self.connection.push(frame, self.batches.of(room)))?;
-        self.metrics.delivered((!replay).then(|| since(stored)));
+    /// A message's finished frame, to everybody or again to this one.
+    pub(crate) fn chat_message(&self, entry: &Entry, frame: &Bytes, fan_out: Option<&FanOut>) -> Result<(), Closed> {
+        let Some(fan_out) = fan_out else {
+            self.unless_over(|| self.connection.push(frame.clone(), self.broadcasts.batch(&entry.room)))?;
+            self.metrics.delivered(None);
+            return Ok(());
+        };
+        let Broadcast { message, batch, age } = self.broadcasts.of(fan_out, &entry.room, frame, entry.offset.ms());
+        self.unless_over(|| self.connection.push_broadcast(message, batch))?;
+        self.metrics.delivered(Some(*age));
         Ok(())
     }
 
@@ -181,24 +188,4 @@ fn written<T: Serialize>(head: &str, payload: &T) -> Bytes {
     serde_json::to_writer(&mut packet, payload).expect("what we say is JSON");
     packet.push(b']');
     frame::text(std::str::from_utf8(&packet).expect("JSON is UTF-8"))
-}
-
-/// Rooms fan out in as many tasks at once as there are processors; one room always in the same.
-pub(crate) struct Batches(Vec<Arc<Batch>>);
-
-impl Batches {
-    pub(crate) fn new() -> Self {
-        let parallel = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Batches((0..parallel).map(|_| Batch::new()).collect())
-    }
-
-    fn of(&self, room: &Room) -> &Arc<Batch> {
-        let sum = room.as_str().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        &self.0[sum % self.0.len()]
-    }
-}
-
-/// Across two clocks: never negative, and only a metric.
-fn since(stored: u64) -> Duration {
-    Duration::from_millis(unix_ms().saturating_sub(stored))
 }

@@ -12,6 +12,7 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 use system_protocol::Code;
+use system_wire::deflate::{Deflate, Sent};
 
 use super::SpanCounts;
 use super::log::LogMetrics;
@@ -145,11 +146,17 @@ impl Metrics {
     }
 
     /// Registers everything that is read at the scrape.
-    pub(crate) fn observe(self: &Arc<Self>, others: &Arc<impl Observed>, spans: &Arc<SpanCounts>) {
+    pub(crate) fn observe(
+        self: &Arc<Self>,
+        others: &Arc<impl Observed>,
+        spans: &Arc<SpanCounts>,
+        deflate: &Arc<Deflate>,
+    ) {
         let meter = self.provider.meter("chat-node");
         self.observe_ourselves(&meter);
         self.observe_by_reason(&meter);
         observe_others(&meter, others);
+        observe_compression(&meter, deflate);
         let (exported, dropped) = (Arc::clone(spans), Arc::clone(spans));
         counter(&meter, &names::SPANS_EXPORTED, move || exported.exported.load(Ordering::Relaxed));
         counter(&meter, &names::SPANS_DROPPED, move || dropped.dropped.load(Ordering::Relaxed));
@@ -198,14 +205,7 @@ impl Metrics {
         ];
         for (metric, label, rows) in tables {
             let this = Arc::clone(self);
-            let builder = meter.u64_observable_counter(metric.name).with_description(metric.meaning);
-            builder
-                .with_callback(move |observer| {
-                    for (value, name) in rows(&this) {
-                        observer.observe(value, &[KeyValue::new(label, name)]);
-                    }
-                })
-                .build();
+            counters_of(meter, metric, label, move || rows(&this));
         }
         let this = Arc::clone(self);
         gauges_of(meter, &names::SESSIONS, move || {
@@ -240,6 +240,21 @@ fn observe_others(meter: &Meter, others: &Arc<impl Observed>) {
     }
 }
 
+fn observe_compression(meter: &Meter, deflate: &Arc<Deflate>) {
+    let of = Arc::clone(deflate);
+    counters_of(meter, &names::DEFLATE_FRAMES, "form", move || {
+        let Sent { shared, alone, plain, .. } = of.numbers().sent;
+        vec![(shared, "shared"), (alone, "alone"), (plain, "plain")]
+    });
+    let of = Arc::clone(deflate);
+    counters_of(meter, &names::DEFLATE_BYTES, "as", move || {
+        let Sent { bytes_plain, bytes_sent, .. } = of.numbers().sent;
+        vec![(bytes_plain, "plain"), (bytes_sent, "sent")]
+    });
+    let of = Arc::clone(deflate);
+    gauges_of(meter, &names::DEFLATE_STREAMS, move || vec![(of.numbers().streams as f64, vec![])]);
+}
+
 pub(super) fn gauge(meter: &Meter, metric: &Metric) -> Gauge<u64> {
     meter.u64_gauge(metric.name).with_description(metric.meaning).build()
 }
@@ -256,6 +271,21 @@ pub(super) fn latency(meter: &Meter, metric: &Metric) -> Histogram<f64> {
 fn counter(meter: &Meter, metric: &Metric, value: impl Fn() -> u64 + Send + Sync + 'static) {
     let builder = meter.u64_observable_counter(metric.name).with_description(metric.meaning);
     builder.with_callback(move |observer| observer.observe(value(), &[])).build();
+}
+
+fn counters_of(
+    meter: &Meter,
+    metric: &Metric,
+    label: &'static str,
+    rows: impl Fn() -> Vec<(u64, &'static str)> + Send + Sync + 'static,
+) {
+    let builder = meter.u64_observable_counter(metric.name).with_description(metric.meaning);
+    let observe = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
+        for (value, name) in rows() {
+            observer.observe(value, &[KeyValue::new(label, name)]);
+        }
+    };
+    builder.with_callback(observe).build();
 }
 
 type Rows = Vec<(f64, Vec<KeyValue>)>;

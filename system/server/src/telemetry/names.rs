@@ -70,6 +70,12 @@ metrics! {
         "Sessions closed because their client took too little; it resumes";
     SEND_BUFFER_PEAK = "chat_send_buffer_peak_bytes", Gauge, "bytes", [],
         "Most bytes that waited for one socket since the last scrape";
+    DEFLATE_FRAMES = "chat_deflate_frames_total", Counter, "frames", ["form"],
+        "Frames to connections that agreed on compression: form is shared (once per room), alone or plain";
+    DEFLATE_BYTES = "chat_deflate_bytes_total", Counter, "bytes", ["as"],
+        "Bytes of those frames: as plain, and as sent";
+    DEFLATE_STREAMS = "chat_deflate_streams", Gauge, "streams", [],
+        "Rooms' compression contexts in memory, of 368 KiB each";
     RUNTIME_LAG = "chat_runtime_lag_seconds", Gauge, "seconds", [],
         "How late the runtime's timer was at worst since the last scrape";
     SPANS_DROPPED = "chat_spans_dropped_total", Counter, "spans", [],

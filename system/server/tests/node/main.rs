@@ -4,7 +4,9 @@
 
 mod client;
 mod collector;
+mod compression;
 mod connecting;
+mod inflating;
 mod lifecycle;
 mod messages;
 mod page;

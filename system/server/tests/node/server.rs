@@ -66,6 +66,13 @@ impl Server {
         kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
     }
 
+    /// The most bytes that it ever had in memory.
+    pub(crate) fn most_resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        1024 * line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    }
+
     pub(crate) async fn exit_code(&mut self) -> i32 {
         let ended = |server: &mut Server| server.process.try_wait().unwrap();
         self.wait_for("the process's end", ended).await.code().expect("ended by a signal")

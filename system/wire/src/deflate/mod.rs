@@ -85,6 +85,21 @@ struct Counts {
     shared: AtomicU64,
     alone: AtomicU64,
     epochs: AtomicU64,
+    sent: Sent<AtomicU64>,
+}
+
+/// Frames to peers that agreed on compression, by form, and their bytes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Sent<N = u64> {
+    /// As the room's stream wrote it for all.
+    pub shared: N,
+    /// Compressed by itself.
+    pub alone: N,
+    pub plain: N,
+    /// Bytes that all of them have plain, headers included.
+    pub bytes_plain: N,
+    /// Bytes that went out.
+    pub bytes_sent: N,
 }
 
 /// What was done so far.
@@ -98,6 +113,8 @@ pub struct Numbers {
     pub alone: u64,
     /// Epochs begun.
     pub epochs: u64,
+    /// Frames given out. Those of a [`Broadcast`] are counted when it is dropped.
+    pub sent: Sent,
 }
 
 impl Deflate {
@@ -132,6 +149,29 @@ impl Deflate {
             shared: count(&self.counts.shared),
             alone: count(&self.counts.alone),
             epochs: count(&self.counts.epochs),
+            sent: Sent {
+                shared: count(&self.counts.sent.shared),
+                alone: count(&self.counts.sent.alone),
+                plain: count(&self.counts.sent.plain),
+                bytes_plain: count(&self.counts.sent.bytes_plain),
+                bytes_sent: count(&self.counts.sent.bytes_sent),
+            },
+        }
+    }
+
+    fn count(&self, sent: Sent) {
+        let all = &self.counts.sent;
+        let pairs = [
+            (&all.shared, sent.shared),
+            (&all.alone, sent.alone),
+            (&all.plain, sent.plain),
+            (&all.bytes_plain, sent.bytes_plain),
+            (&all.bytes_sent, sent.bytes_sent),
+        ];
+        for (count, more) in pairs {
+            if more > 0 {
+                count.fetch_add(more, Ordering::Relaxed);
+            }
         }
     }
 

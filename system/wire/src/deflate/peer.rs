@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::Deflate;
 use super::codec::compress_alone;
 use super::header::plain_message;
 use super::negotiation::Agreement;
 use super::stream::{EPOCH, Fed, Place, compressed};
+use super::{Deflate, Sent};
 
 /// The other side of a connection; by default one that takes everything plain. To be asked under the lock that orders
 /// the connection's bytes.
@@ -64,13 +64,21 @@ impl Peer {
     /// room's context everything else goes plain, or it would lose it.
     pub fn alone(&mut self, frame: &[u8]) -> Option<Bytes> {
         let (deflate, agreed) = self.agreed.as_ref()?;
-        let payload = &frame[plain_message(frame)?..];
-        if payload.len() < deflate.settings.threshold || self.shares_a_context() {
-            return None;
-        }
-        let alone = alone(deflate, *agreed, frame[0], payload);
+        let payload = plain_message(frame).map(|start| &frame[start..]);
+        let payload = payload.filter(|payload| payload.len() >= deflate.settings.threshold && !self.shares_a_context());
         // Whatever window it has grown by this, nothing that comes will refer to it.
-        (alone.len() < frame.len()).then_some(alone)
+        let alone = payload.map(|payload| alone(deflate, *agreed, frame[0], payload));
+        let alone = alone.filter(|alone| alone.len() < frame.len());
+        let (plain, sent) = (frame.len() as u64, alone.as_ref().map_or(frame.len(), Bytes::len) as u64);
+        let compressed = u64::from(alone.is_some());
+        deflate.count(Sent {
+            alone: compressed,
+            plain: 1 - compressed,
+            bytes_plain: plain,
+            bytes_sent: sent,
+            shared: 0,
+        });
+        alone
     }
 
     /// How a message of `bytes` from that room goes to this peer, which agreed to compression. `next`: where a stream is

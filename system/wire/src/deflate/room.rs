@@ -10,7 +10,7 @@ use super::header::plain_message;
 use super::negotiation::Agreement;
 use super::peer::{Peer, Tier, alone};
 use super::stream::{EPOCH, Fed, Place, Stream};
-use super::{Deflate, QUIET};
+use super::{Deflate, QUIET, Sent};
 
 /// Deliveries to members that could share a context, without a pause of [`QUIET`], from which on a room is worth a
 /// stream.
@@ -57,7 +57,8 @@ impl Room {
         if payload.is_some() {
             self.next_message(now);
         }
-        Broadcast { room: Arc::clone(self), plain: frame, payload, made: Mutex::default() }
+        let (made, plainly) = (Mutex::default(), AtomicU64::new(0));
+        Broadcast { room: Arc::clone(self), plain: frame, payload, made, plainly }
     }
 
     fn next_message(&self, now: Instant) {
@@ -74,25 +75,25 @@ impl Room {
         }
     }
 
-    /// Where the stream of that window stands; it is begun if the room is busy enough.
-    fn place(self: &Arc<Self>, window_bits: u8) -> Option<Place> {
+    /// The next message of the stream of that window, if one who knows where it stands makes that the tier. The stream
+    /// is begun if the room is busy enough.
+    fn next(
+        self: &Arc<Self>,
+        window_bits: u8,
+        tier: impl FnOnce(Option<Place>) -> Tier,
+        feed: impl FnOnce(&mut Stream) -> Fed,
+    ) -> (Tier, Option<Fed>) {
         let busy = self.takers.fetch_add(1, Ordering::Relaxed) >= BUSY;
         let mut state = self.lock();
-        let known = state.streams.iter().find(|stream| stream.window_bits == window_bits);
-        if known.is_some() || !busy {
-            return known.map(|stream| stream.place);
+        let state = &mut *state;
+        let known = state.streams.iter().position(|stream| stream.window_bits == window_bits);
+        if known.is_none() && busy {
+            let new = state.last.and_then(|last| self.deflate.new_stream(self, window_bits, last));
+            state.streams.extend(new);
         }
-        let stream = self.deflate.new_stream(self, window_bits, state.last?)?;
-        let place = stream.place;
-        state.streams.push(stream);
-        Some(place)
-    }
-
-    /// The next message of that stream, unless it has gone or moved on.
-    fn feed(&self, window_bits: u8, at: Place, first: u8, payload: &[u8]) -> Option<Fed> {
-        let mut state = self.lock();
-        let stream = state.streams.iter_mut().find(|stream| stream.window_bits == window_bits)?;
-        (stream.place == at).then(|| stream.feed(first, payload))
+        let stream = state.streams.iter_mut().find(|stream| stream.window_bits == window_bits);
+        let tier = tier(stream.as_ref().map(|stream| stream.place));
+        (tier, stream.filter(|_| tier == Tier::Shared).map(feed))
     }
 
     /// Takes the streams of a quiet room. A room that is being used is not quiet.
@@ -132,58 +133,68 @@ pub struct Broadcast {
     /// Where in `plain` it begins; `None` when it is not to be compressed.
     payload: Option<usize>,
     made: Mutex<Made>,
+    /// Peers that could have got it compressed, and got it plain.
+    plainly: AtomicU64,
 }
 
-/// Per window size.
 #[derive(Default)]
 struct Made {
+    /// Per window size.
     shared: Vec<(u8, Fed)>,
     alone: Vec<(u8, Bytes)>,
+    sent: Sent,
 }
 
 impl Broadcast {
     /// The frame as this peer can read it. What is returned must be the next that is queued for the peer.
     pub fn frame(&self, peer: &mut Peer) -> Bytes {
-        let (Some(payload), Some(agreed)) = (self.payload(), peer.agreement()) else { return self.plain.clone() };
+        let Some(agreed) = peer.agreement() else { return self.plain.clone() };
+        let Some(payload) = self.payload() else { return self.plainly() };
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = if agreed.without_context { None } else { self.place(&made, agreed.window_bits) };
-        let shared = match peer.tier(self.room.id, next, payload.len()) {
-            Tier::Plain => return self.plain.clone(),
-            Tier::Alone => None,
-            Tier::Shared => next.and_then(|next| self.shared(&mut made, agreed.window_bits, next)),
-        };
-        if let Some(fed) = shared {
-            self.room.sharing.fetch_add(1, Ordering::Relaxed);
-            peer.shared(self.room.id, &fed, payload.len());
-            return fed.frame;
+        match self.shared(&mut made, agreed, peer, payload) {
+            (Tier::Plain, _) => return self.plainly(),
+            (Tier::Shared, Some(fed)) => {
+                self.room.sharing.fetch_add(1, Ordering::Relaxed);
+                peer.shared(self.room.id, &fed, payload.len());
+                made.sent.shared += 1;
+                made.sent.bytes_sent += fed.frame.len() as u64;
+                return fed.frame;
+            }
+            (Tier::Alone | Tier::Shared, _) => {}
         }
         self.room.waiting.fetch_add(usize::from(!agreed.without_context), Ordering::Relaxed);
         let alone = self.alone(&mut made, agreed);
         if alone.len() >= self.plain.len() {
-            return self.plain.clone();
+            return self.plainly();
         }
         peer.compressed_alone();
+        made.sent.alone += 1;
+        made.sent.bytes_sent += alone.len() as u64;
         alone
+    }
+
+    fn plainly(&self) -> Bytes {
+        self.plainly.fetch_add(1, Ordering::Relaxed);
+        self.plain.clone()
     }
 
     fn payload(&self) -> Option<&[u8]> {
         self.payload.map(|start| &self.plain[start..])
     }
 
-    /// What a window must hold for the shared frame.
-    fn place(&self, made: &Made, window_bits: u8) -> Option<Place> {
-        let fed = made.shared.iter().find(|(bits, _)| *bits == window_bits);
-        fed.map(|(_, fed)| fed.before).or_else(|| self.room.place(window_bits))
-    }
-
-    /// `None` when the stream is not there any more, or has gone on with a later message.
-    fn shared(&self, made: &mut Made, window_bits: u8, at: Place) -> Option<Fed> {
-        if let Some((_, fed)) = made.shared.iter().find(|(bits, _)| *bits == window_bits) {
-            return Some(fed.clone());
+    /// The peer's tier, and what the room's stream wrote if that is the shared one.
+    fn shared(&self, made: &mut Made, agreed: Agreement, peer: &mut Peer, payload: &[u8]) -> (Tier, Option<Fed>) {
+        let bits = agreed.window_bits;
+        let mut tier = |next| peer.tier(self.room.id, next, payload.len());
+        if agreed.without_context {
+            return (tier(None), None);
         }
-        let fed = self.room.feed(window_bits, at, self.plain[0], self.payload()?)?;
-        made.shared.push((window_bits, fed.clone()));
-        Some(fed)
+        if let Some((_, fed)) = made.shared.iter().find(|(known, _)| *known == bits) {
+            return (tier(Some(fed.before)), Some(fed.clone()));
+        }
+        let next = self.room.next(bits, tier, |stream| stream.feed(self.plain[0], payload));
+        made.shared.extend(next.1.clone().map(|fed| (bits, fed)));
+        next
     }
 
     fn alone(&self, made: &mut Made, agreed: Agreement) -> Bytes {
@@ -193,5 +204,16 @@ impl Broadcast {
         let frame = alone(&self.room.deflate, agreed, self.plain[0], self.payload().unwrap_or_default());
         made.alone.push((agreed.window_bits, frame.clone()));
         frame
+    }
+}
+
+impl Drop for Broadcast {
+    fn drop(&mut self) {
+        let Made { mut sent, .. } = std::mem::take(self.made.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let bytes = self.plain.len() as u64;
+        sent.plain = *self.plainly.get_mut();
+        sent.bytes_sent += sent.plain * bytes;
+        sent.bytes_plain = (sent.shared + sent.alone + sent.plain) * bytes;
+        self.room.deflate.count(sent);
     }
 }

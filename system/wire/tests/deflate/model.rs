@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use system_wire::deflate::{Broadcast, Deflate, Numbers, Peer, Room, Settings};
+use system_wire::deflate::{Broadcast, Deflate, Numbers, Peer, Room, Sent, Settings};
 
 use crate::browser::{Browser, plain};
 
@@ -132,6 +132,8 @@ struct World {
     threshold: usize,
     plain: usize,
     sent: usize,
+    /// What members read that agreed on compression, by form.
+    read: Sent,
 }
 
 impl World {
@@ -147,6 +149,7 @@ impl World {
             threshold,
             plain: 0,
             sent: 0,
+            read: Sent::default(),
         };
         for nth in 0..MEMBERS {
             let member = world.member(nth % OFFERS.len());
@@ -201,6 +204,7 @@ impl World {
             let member = &mut self.members[nth];
             let frame = broadcast.frame(&mut member.peer);
             member.reads(&frame, text, self.threshold);
+            member.counts(&frame, text, member.peer.shares_a_context(), &mut self.read);
             (self.plain, self.sent) = (self.plain + text.length, self.sent + frame.len());
         }
     }
@@ -216,7 +220,9 @@ impl World {
         let shared = member.peer.shares_a_context();
         let alone = member.peer.alone(&frame);
         assert!(!shared || alone.is_none(), "it would lose the room's context");
-        member.reads(&alone.unwrap_or(Bytes::from(frame)), text, self.threshold);
+        let frame = alone.unwrap_or(Bytes::from(frame));
+        member.reads(&frame, text, self.threshold);
+        member.counts(&frame, text, false, &mut self.read);
         assert_eq!(member.peer.shares_a_context(), shared);
     }
 }
@@ -227,6 +233,17 @@ impl Member {
         assert!(content == text.bytes(), "another message than was sent: {text:?}");
         assert!(!compressed || (self.compresses && text.length >= threshold), "compressed unasked: {text:?}");
         assert_eq!(frame[0] & 0x0f, if text.binary { 2 } else { 1 });
+    }
+
+    fn counts(&self, sent: &[u8], text: Text, shares: bool, read: &mut Sent) {
+        if self.compresses {
+            let compressed = sent[0] & 0x40 != 0;
+            read.shared += u64::from(compressed && shares);
+            read.alone += u64::from(compressed && !shares);
+            read.plain += u64::from(!compressed);
+            read.bytes_sent += sent.len() as u64;
+            read.bytes_plain += frame(text).len() as u64;
+        }
     }
 }
 
@@ -259,7 +276,9 @@ fn the_model_goes_through_epochs_tiers_and_losses() {
         shared += world.members.iter().filter(|member| member.peer.shares_a_context()).count();
         world.happens(event);
     }
+    world.late.clear();
     let numbers = world.deflate.numbers();
+    assert_eq!(numbers.sent, world.read, "what was counted is what came");
     eprintln!("{numbers:?}, {} of {} bytes, {shared} members shared a context at an event", world.sent, world.plain);
     assert!(numbers.epochs > 60 && numbers.shared > 1000 && numbers.alone > 1000, "{numbers:?}");
     assert!(shared > 2500, "members share only {shared} times");
