@@ -88,7 +88,9 @@ impl Client {
         Ok(id)
     }
 
-    /// Another token, for the next connection; a client that was rejected for its token tries again at once.
+    /// Another token, for the next connection. A client that was rejected for its token, or whose token has expired
+    /// meanwhile ([`Why::Rejected`](crate::Why::Rejected)), waits for this and then comes back, with everything that
+    /// waits to be sent.
     pub fn renew(&self, token: impl Into<String>) {
         self.shared.session().renew(token.into());
         self.shared.wake.notify_one();

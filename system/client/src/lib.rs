@@ -7,7 +7,7 @@
 //!
 //! Place in the flow: user or load generator → `Client` → session (what to say; no I/O) → link (WebSocket) → node.
 //!
-//! Deliberately absent: HTTP long polling, binary attachments, other namespaces, storage of the queue on disk, TLS.
+//! Deliberately absent: HTTP long polling, binary attachments, other namespaces, storage of the queue on disk.
 
 mod backoff;
 mod client;

@@ -16,6 +16,8 @@ pub(super) struct Line {
     /// The node's ping interval and timeout; until it has told them, the connect timeout is what counts.
     pub(super) liveness: Option<Duration>,
     pub(super) move_on: Option<MoveOn>,
+    /// That of CONNECT.
+    pub(super) token: String,
     pub(super) out: Vec<String>,
     asked: u64,
     pending: BTreeMap<u64, Pending>,
@@ -53,6 +55,7 @@ impl Line {
             heard: now,
             liveness: None,
             move_on: None,
+            token: String::new(),
             out: Vec::new(),
             asked: 0,
             pending: BTreeMap::new(),

@@ -317,3 +317,23 @@ fn a_refused_token_leaves_no_reason_to_connect_until_it_is_renewed() {
     world.session.renew("fresh".into());
     assert_eq!(world.session.mood(), super::Mood::Eager);
 }
+
+/// `renewed`: the owner brought another token before the node's word of the old one.
+fn expired_while_up(renewed: bool) -> super::Mood {
+    let mut world = World::new(0);
+    world.take(Turn::Join(0, None));
+    world.take(Turn::Connect);
+    world.take(Turn::Joined(0, 0, true));
+    if renewed {
+        world.session.renew("fresh".into());
+    }
+    world.frame(&format!("42{}", json!(["error", Refusal::new(Code::TokenExpired, "expired").event()])));
+    assert!(!world.connected);
+    world.session.mood()
+}
+
+#[test]
+fn a_token_that_expires_while_we_are_in_is_not_tried_again_and_a_fresh_one_is() {
+    assert_eq!(expired_while_up(false), super::Mood::Idle);
+    assert_eq!(expired_while_up(true), super::Mood::Eager);
+}

@@ -44,6 +44,7 @@ impl Session {
         line.phase = Phase::Asked;
         let auth = Auth { token: self.config.token.clone(), room: room.clone(), offset: membership.position };
         line.out.push(socket::connect(&auth));
+        line.token.clone_from(&auth.token);
         membership.state = State::Joining { by: now + self.config.join_timeout };
         self.changed = true;
         self.tell(now, What::Joining { room: auth.room, offset: auth.offset });
@@ -78,7 +79,10 @@ impl Session {
     /// A bad token is bad everywhere, a forbidden room too; anything else may be better on another node.
     fn rejected(&mut self, refusal: Refusal, now: Instant) -> Why {
         match refusal.code {
-            Code::Unauthenticated | Code::TokenExpired | Code::TokenInvalid => self.token_refused = true,
+            // Unless our owner has brought another since.
+            code if is_about_the_token(code) => {
+                self.token_refused = self.line.as_ref().is_none_or(|line| line.token == self.config.token);
+            }
             Code::RoomInvalid | Code::RoomForbidden | Code::RoomLimit => {
                 let asked = self.rooms.iter().find(|(_, membership)| membership.due().is_some());
                 if let Some(room) = asked.map(|(room, _)| room.clone()) {
@@ -101,7 +105,13 @@ impl Session {
         match event {
             Inbound::Message(message) => self.message(message, now),
             Inbound::Joined(joined) => return self.entered(joined, now),
-            Inbound::Error(refusal) => self.tell(now, What::Notice { notice: Notice::Error(refusal) }),
+            Inbound::Error(refusal) => {
+                self.tell(now, What::Notice { notice: Notice::Error(refusal.clone()) });
+                // The node is about to disconnect us: our token has expired.
+                if is_about_the_token(refusal.code) {
+                    return Err(self.rejected(refusal, now));
+                }
+            }
             Inbound::Draining(draining) => self.draining(draining, now),
             Inbound::Other(name) => self.tell(now, What::Notice { notice: Notice::Other(name) }),
         }
@@ -149,4 +159,8 @@ impl Session {
     pub(super) fn line(&mut self) -> Option<&mut Line> {
         self.line.as_mut()
     }
+}
+
+fn is_about_the_token(code: Code) -> bool {
+    matches!(code, Code::Unauthenticated | Code::TokenExpired | Code::TokenInvalid)
 }

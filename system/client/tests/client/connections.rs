@@ -193,3 +193,23 @@ async fn an_ack_that_names_another_message_is_not_believed() {
     let mut peer = node.settle("r").await;
     assert_eq!(peer.hear().await.payload["id"], json!(id));
 }
+
+/// The message that was in flight goes again, with its id.
+#[tokio::test]
+async fn after_its_token_has_expired_a_client_waits_for_another_and_resumes() {
+    let node = Node::bind().await;
+    let mut user = User::start(quick(&[&node]));
+    user.client.join(room("r"), None);
+    let id = user.send("r", "x");
+    let mut peer = node.settle("r").await;
+    assert_eq!(peer.hear().await.payload["id"], json!(id));
+    let expired = Refusal::new(Code::TokenExpired, "Token expired");
+    peer.say("error", expired.event()).await;
+    peer.raw("41").await;
+    assert_eq!(down(&mut user).await, Why::Rejected(expired));
+    user.client.renew("fresh");
+    let (mut peer, auth) = node.welcome().await;
+    assert_eq!((&auth["token"], &auth["offset"]), (&json!("fresh"), &json!(offset(0))));
+    peer.say("joined", joined("r", 0, 0, true)).await;
+    assert_eq!(peer.hear().await.payload["id"], json!(id));
+}
