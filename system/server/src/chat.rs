@@ -20,6 +20,8 @@ pub(crate) struct Chat<B> {
     /// Bytes that may wait for one socket.
     pub(crate) send_buffer: usize,
     pub(crate) broadcasts: Arc<Broadcasts>,
+    /// How long a connection may be without a session.
+    pub(crate) handshake_timeout: Duration,
     /// What clients are told when the node drains.
     pub(crate) reconnect_within: Duration,
     pub(crate) life: Life,

@@ -26,8 +26,6 @@ pub(crate) type Close = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Se
 /// The adapter that most deployments run.
 pub(crate) type Clustered = ClusterAdapter<Emitter>;
 
-/// How long a client may hold a transport without a session.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What socketioxide keeps per client to read into, in bytes.
 const READ_BUFFER: usize = 256;
 /// How long one attempt to reach Redis may take.
@@ -111,12 +109,14 @@ async fn connect(
 struct Transport {
     ping_interval: Duration,
     ping_timeout: Duration,
+    /// How long a client may hold a transport without a session.
+    connect_timeout: Duration,
 }
 
 impl Transport {
     fn of(settings: &Settings) -> Self {
-        let Settings { ping_interval, ping_timeout, .. } = *settings;
-        Transport { ping_interval, ping_timeout }
+        let Settings { ping_interval, ping_timeout, handshake_timeout: connect_timeout, .. } = *settings;
+        Transport { ping_interval, ping_timeout, connect_timeout }
     }
 
     fn builder(&self) -> SocketIoBuilder {
@@ -134,7 +134,7 @@ impl Transport {
             .ws_max_frame_size(limits::PAYLOAD_BYTES)
             // A frame is put together in memory of its own; an idle client needs none.
             .ws_read_buffer_size(READ_BUFFER)
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(self.connect_timeout)
             .with_parser(parser)
     }
 }

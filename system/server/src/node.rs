@@ -10,24 +10,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use system_wire::deflate::{self, Deflate};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::auth::Authenticator;
 use crate::backend::{Backend, Shard, Status};
 use crate::chat::{Chat, Unanswered};
 use crate::config::{Delivery, Settings};
 use crate::engine::{self, Engine};
 use crate::http::{Http, HttpLimit, Readiness, router};
+use crate::listener::Listener;
 use crate::log;
 use crate::phase::{Life, Phase};
 use crate::pubsub;
 use crate::socket::Broadcasts;
 use crate::socket::gate::Gate;
-use crate::telemetry::{Metrics, Observed, Telemetry, measure_lag};
+use crate::telemetry::{Metrics, Observed, Reload, Telemetry, measure_lag};
 
 /// How long those who are put out may take before the process goes without them.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -123,7 +123,10 @@ impl Node {
 
 impl Frame {
     fn chat<B: Backend>(&mut self, backend: B) -> Arc<Chat<B>> {
-        let auth = std::mem::replace(&mut self.settings.auth, crate::auth::Authenticator::None);
+        let auth = std::mem::replace(&mut self.settings.auth, Authenticator::None);
+        if let Authenticator::Jwt(keys) = &auth {
+            self.tasks.spawn(Arc::clone(keys).follow(Reload::Keys, Arc::clone(&self.metrics)));
+        }
         Arc::new(Chat {
             backend,
             auth,
@@ -131,6 +134,7 @@ impl Frame {
             rooms_per_socket: self.settings.rooms_per_socket,
             send_buffer: self.settings.send_buffer,
             broadcasts: Arc::new(Broadcasts::new(Arc::clone(&self.deflate))),
+            handshake_timeout: self.settings.handshake_timeout,
             reconnect_within: self.settings.drain_within / 2,
             life: self.life.clone(),
             metrics: Arc::clone(&self.metrics),
@@ -160,27 +164,23 @@ impl Frame {
             limit: HttpLimit::new(self.settings.http_rate_limit, self.settings.trusted_proxies),
             origins: self.settings.origins,
         });
-        let (stop, stopped) = oneshot::channel::<()>();
-        let service = app.into_make_service_with_connect_info::<SocketAddr>();
-        // Chat frames are small and nobody should wait for the next one.
-        let listener = self.listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        self.tasks.spawn(async move {
-            let stopped = async move {
-                let _ = stopped.await;
-            };
-            if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
-                tracing::error!(%error, "the listener failed");
-            }
-        });
-        let drain = Box::pin(drain(chat, engine.close, stop, self.settings.drain_within));
+        if let Some(certificate) = &self.settings.tls {
+            self.tasks.spawn(Arc::clone(certificate).follow(Reload::Certificate, Arc::clone(&self.metrics)));
+        }
+        let listener = Listener {
+            tcp: self.listener,
+            tls: self.settings.tls,
+            app,
+            handshake_timeout: self.settings.handshake_timeout,
+        };
+        self.tasks.spawn(listener.serve());
+        let drain = Box::pin(drain(chat, engine.close, self.settings.drain_within));
         Node { address: self.address, life: self.life, drain, tasks: self.tasks }
     }
 }
 
 /// Called in the phase Draining.
-async fn drain<B: Backend>(chat: Arc<Chat<B>>, close: engine::Close, stop: oneshot::Sender<()>, within: Duration) {
+async fn drain<B: Backend>(chat: Arc<Chat<B>>, close: engine::Close, within: Duration) {
     let began = Instant::now();
     tracing::info!(unanswered = chat.unanswered.count(), "draining");
     chat.backend.drain();
@@ -198,7 +198,6 @@ async fn drain<B: Backend>(chat: Arc<Chat<B>>, close: engine::Close, stop: onesh
         until_gone(&chat.metrics).await;
     })
     .await;
-    let _ = stop.send(());
     tracing::info!(
         unanswered = chat.unanswered.count(),
         connections = chat.metrics.connections.load(Ordering::Relaxed),

@@ -1,4 +1,4 @@
-//! The switch from HTTP to WebSocket: its answer, and the bare TCP stream below it.
+//! The switch from HTTP to WebSocket: its answer, and the bare stream below it.
 
 use bytes::Bytes;
 use hyper::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
@@ -6,6 +6,7 @@ use hyper::upgrade::Upgraded;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::{Parts, downcast};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -26,10 +27,23 @@ pub fn switching<B: Default>(key: &HeaderValue, agreed: Option<Agreement>) -> Re
     answer
 }
 
-/// The stream of an upgraded request and what was read of it already; the upgrade itself when something else than TCP
-/// is below. For servers that accept with hyper-util's `auto` builder, as axum does: it wraps the stream in a private
-/// type.
+/// The stream of an upgraded request and what was read of it already; the upgrade itself when another kind of stream is
+/// below. For servers that accept with hyper, or as axum does with hyper-util's `auto` builder, which wraps the stream
+/// in a private type.
+pub fn stream<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    match upgraded.downcast::<TokioIo<S>>() {
+        Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
+        Err(upgraded) => {
+            let Parts { io, read_buf, .. } = downcast::<TokioIo<S>>(upgraded)?;
+            Ok((io.into_inner(), read_buf))
+        }
+    }
+}
+
+/// As [`stream`], for the usual kind.
 pub fn tcp(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
-    let Parts { io, read_buf, .. } = downcast::<TokioIo<TcpStream>>(upgraded)?;
-    Ok((io.into_inner(), read_buf))
+    stream(upgraded)
 }

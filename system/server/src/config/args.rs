@@ -36,13 +36,25 @@ pub struct Args {
     #[arg(long, env = "CHAT_FENCE", value_name = "full|none", default_value = "full")]
     pub fence: String,
 
-    /// jwt: HS256 tokens; none: any token is taken as the user's name (development and load tests only)
+    /// jwt: signed tokens; none: any token is taken as the user's name (development and load tests only)
     #[arg(long, env = "CHAT_AUTH", value_name = "jwt|none")]
     pub auth: Option<String>,
 
-    /// File that holds the HS256 secret, 32 bytes or more
+    /// File that holds the HS256 secret, 32 bytes or more; several, one a line, while one replaces another
     #[arg(long, env = "CHAT_JWT_SECRET_FILE", value_name = "FILE")]
     pub jwt_secret_file: Option<String>,
+
+    /// PEM file with the public key of tokens, RSA (RS256) or Ed25519 (EdDSA); several while one replaces another
+    #[arg(long, env = "CHAT_JWT_PUBLIC_KEY_FILE", value_name = "FILE")]
+    pub jwt_public_key_file: Option<String>,
+
+    /// PEM file with the listener's certificate and its chain: TLS 1.2 and 1.3, read again when it changes
+    #[arg(long, env = "CHAT_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<String>,
+
+    /// PEM file with that certificate's private key
+    #[arg(long, env = "CHAT_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<String>,
 
     /// Origins that browsers may connect from, comma separated; the node's own pages always may
     #[arg(long, env = "CHAT_CORS_ORIGINS", value_name = "ORIGIN,ORIGIN…")]
@@ -75,6 +87,10 @@ pub struct Args {
     /// How long a client may take to answer a ping, and a peer may take no bytes at all
     #[arg(long, env = "CHAT_PING_TIMEOUT", value_name = "TIME", default_value = "10s")]
     pub ping_timeout: String,
+
+    /// How long a client may take for each step to a session: TLS, the request, CONNECT
+    #[arg(long, env = "CHAT_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value = "10s")]
+    pub handshake_timeout: String,
 
     /// How long history is kept for clients that come back
     #[arg(long, env = "CHAT_HISTORY_WINDOW", value_name = "TIME", default_value = "10m")]

@@ -6,14 +6,17 @@
 
 mod args;
 mod redis;
+mod tls;
 mod value;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use rustls::ServerConfig;
 use system_protocol::{MessageId, limits};
 
 pub use args::Args;
@@ -22,6 +25,7 @@ pub use value::Network;
 
 use crate::auth::Authenticator;
 use crate::http::Origins;
+use crate::reload::Watched;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -33,6 +37,8 @@ pub struct Settings {
     pub node_id: String,
     pub delivery: Delivery,
     pub auth: Authenticator,
+    /// The listener's certificate; without one it speaks plain HTTP.
+    pub tls: Option<Arc<Watched<ServerConfig>>>,
     pub origins: Origins,
     pub trusted_proxies: Vec<Network>,
     /// Messages per second and socket.
@@ -42,6 +48,8 @@ pub struct Settings {
     pub rooms_per_socket: usize,
     pub ping_interval: Duration,
     pub ping_timeout: Duration,
+    /// For each step to a session: TLS, the head of the request, CONNECT.
+    pub handshake_timeout: Duration,
     pub history_window: Duration,
     /// Bytes that may wait for one socket.
     pub send_buffer: usize,
@@ -153,6 +161,7 @@ impl Reader {
             delivery,
             auth,
             node_id: self.node_id(args)?,
+            tls: self.certificate(args)?,
             origins: self.optional("cors_origin", args.cors_origin.as_deref(), Origins::parse)?.unwrap_or_default(),
             trusted_proxies: self
                 .optional("trusted_proxies", args.trusted_proxies.as_deref(), |t| value::list(t, Network::parse))?
@@ -162,6 +171,7 @@ impl Reader {
             rooms_per_socket: self.number("rooms_per_socket", &args.rooms_per_socket, 1..=10_000)?,
             ping_interval: self.duration("ping_interval", &args.ping_interval, 100 * MILLISECOND..=DAY)?,
             ping_timeout: self.duration("ping_timeout", &args.ping_timeout, 100 * MILLISECOND..=DAY)?,
+            handshake_timeout: self.duration("handshake_timeout", &args.handshake_timeout, 100 * MILLISECOND..=DAY)?,
             history_window: self.duration("history_window", &args.history_window, 1000 * MILLISECOND..=30 * DAY)?,
             send_buffer: self.number("send_buffer", &args.send_buffer, 65_536..=1_073_741_824)?,
             deflate_threshold: self.read("deflate_threshold", &args.deflate_threshold, deflate_threshold)?,
@@ -208,14 +218,25 @@ impl Reader {
             self.optional("auth", args.auth.as_deref(), |text| value::choice(text, &[("jwt", true), ("none", false)]))?;
         let secret =
             self.optional("jwt_secret_file", args.jwt_secret_file.as_deref(), Authenticator::from_secret_file)?;
-        match (asked, secret) {
-            (Some(false), Some(_)) => Err(self.wrong("auth", "none does not go with --jwt-secret-file")),
-            (Some(false), None) => Ok(Authenticator::None),
-            (_, Some(jwt)) => Ok(jwt),
-            (None, None) if matches!(delivery, Delivery::Memory) && listen.is_loopback() => Ok(Authenticator::None),
-            (_, None) => {
-                Err(self.wrong("jwt_secret_file", "is missing (CHAT_JWT_SECRET_FILE; or --auth none for a test)"))
+        let public = self.optional(
+            "jwt_public_key_file",
+            args.jwt_public_key_file.as_deref(),
+            Authenticator::from_public_key_file,
+        )?;
+        match (asked, secret, public) {
+            (_, Some(_), Some(_)) => Err(self.wrong("jwt_public_key_file", "does not go with --jwt-secret-file")),
+            (Some(false), Some(_), None) => Err(self.wrong("auth", "none does not go with --jwt-secret-file")),
+            (Some(false), None, Some(_)) => Err(self.wrong("auth", "none does not go with --jwt-public-key-file")),
+            (Some(false), None, None) => Ok(Authenticator::None),
+            (_, Some(jwt), None) | (_, None, Some(jwt)) => Ok(jwt),
+            (None, None, None) if matches!(delivery, Delivery::Memory) && listen.is_loopback() => {
+                Ok(Authenticator::None)
             }
+            (_, None, None) => Err(self.wrong(
+                "jwt_secret_file",
+                "or --jwt-public-key-file is missing (CHAT_JWT_SECRET_FILE, CHAT_JWT_PUBLIC_KEY_FILE; or --auth none \
+                 for a test)",
+            )),
         }
     }
 

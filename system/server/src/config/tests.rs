@@ -31,7 +31,22 @@ impl File {
 }
 
 const SECRET: &[u8] = b"a secret of at least thirty-two bytes\n";
+const PUBLIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/ed25519.pub.pem");
 const REDIS: [&str; 4] = ["--auth", "none", "--redis", "redis://127.0.0.1:7000,redis://127.0.0.1:7001"];
+
+/// A certificate and its key.
+fn self_signed() -> (File, File) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    (File::with(made.cert.pem().as_bytes()), File::with(made.signing_key.serialize_pem().as_bytes()))
+}
+
+#[test]
+fn a_certificate_and_its_key_make_a_listener() {
+    let (cert, key) = self_signed();
+    let settings = read(&["--tls-cert", &cert.path(), "--tls-key", &key.path()]).unwrap();
+    assert!(settings.tls.is_some());
+    assert!(read(&[]).unwrap().tls.is_none());
+}
 
 #[test]
 fn nothing_is_needed_on_loopback() {
@@ -40,6 +55,7 @@ fn nothing_is_needed_on_loopback() {
     assert!(matches!(settings.auth, Authenticator::None));
     assert_eq!((settings.rate_limit, settings.http_rate_limit, settings.rooms_per_socket), (10, 100, 50));
     assert_eq!((settings.ping_interval, settings.ping_timeout), (Duration::from_secs(25), Duration::from_secs(10)));
+    assert_eq!(settings.handshake_timeout, Duration::from_secs(10));
     assert_eq!(settings.history_window, Duration::from_mins(10));
     assert_eq!(settings.deflate_threshold, Some(1024));
     assert_eq!(read(&["--deflate-threshold", "0"]).unwrap().deflate_threshold, Some(0));
@@ -57,6 +73,7 @@ fn a_value_that_cannot_be_read_names_its_flag() {
         ("--rooms-per-socket", &["0", "x"]),
         ("--ping-interval", &["0s", "25", "25 s", "forever"]),
         ("--ping-timeout", &["1ms", "x"]),
+        ("--handshake-timeout", &["0s", "x"]),
         ("--history-window", &["0s", "x"]),
         ("--send-buffer", &["0", "65535", "x"]),
         ("--drain-within", &["0s", "x"]),
@@ -81,11 +98,16 @@ fn a_value_that_cannot_be_read_names_its_flag() {
 fn settings_that_do_not_go_together_are_refused() {
     let secret = File::with(SECRET);
     let (file, ca) = (secret.path(), File::with(b"no certificate"));
+    let (made, other) = (self_signed(), self_signed());
+    let (cert, key, stranger) = (made.0.path(), made.1.path(), other.1.path());
     for (arguments, place) in [
         (&["--listen", "0.0.0.0:0"][..], "--jwt-secret-file"),
         (&["--redis", "redis://127.0.0.1:7000"], "--jwt-secret-file"),
         (&["--auth", "jwt"], "--jwt-secret-file"),
         (&["--auth", "none", "--jwt-secret-file", &file], "--auth"),
+        (&["--auth", "none", "--jwt-public-key-file", PUBLIC], "--auth"),
+        (&["--jwt-secret-file", &file, "--jwt-public-key-file", PUBLIC], "--jwt-public-key-file"),
+        (&["--jwt-public-key-file", &file], "--jwt-public-key-file"),
         (&["--delivery", "log"], "--delivery"),
         (&["--delivery", "pubsub"], "--delivery"),
         (&[REDIS[0], REDIS[1], REDIS[2], REDIS[3], "--delivery", "memory"], "--delivery"),
@@ -97,6 +119,13 @@ fn settings_that_do_not_go_together_are_refused() {
         (&["--redis", "rediss://127.0.0.1:7000", "--redis-ca-file", &ca.path()], "--redis-ca-file"),
         (&["--redis", "redis://a,rediss://b"], "--redis"),
         (&["--broken", "no_sweep"], "--broken"),
+        (&["--tls-cert", &cert], "--tls-cert"),
+        (&["--tls-key", &key], "--tls-key"),
+        (&["--tls-cert", &cert, "--tls-key", "/no/such/file"], "--tls-key"),
+        (&["--tls-cert", &cert, "--tls-key", &file], "--tls-key"),
+        (&["--tls-cert", "/no/such/file", "--tls-key", &key], "--tls-cert"),
+        (&["--tls-cert", &file, "--tls-key", &key], "--tls-cert"),
+        (&["--tls-cert", &cert, "--tls-key", &stranger], "--tls-cert"),
     ] {
         let line = wrong(arguments);
         assert!(line.starts_with(&format!("{place}: ")), "{arguments:?}: {line}");

@@ -15,7 +15,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::json;
 use system_protocol::limits;
 use system_wire::deflate::{Agreement, Deflate, Peer};
-use system_wire::{Connection, Settings, Wire, upgrade};
+use system_wire::{Connection, Locked, Settings, Transport, Wire, upgrade};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::connect_error;
 use crate::http::Origins;
@@ -108,8 +110,12 @@ impl Gate {
 
     async fn switch(&self, request: Request<Body>, agreed: Option<Agreement>) {
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
-        let Ok((stream, early)) = upgrade::tcp(upgraded) else {
-            return tracing::error!("a connection that is not TCP was upgraded");
+        let (transport, early): (Arc<dyn Transport>, _) = match upgrade::tcp(upgraded) {
+            Ok((stream, early)) => (Arc::new(stream), early),
+            Err(upgraded) => match upgrade::stream::<TlsStream<TcpStream>>(upgraded) {
+                Ok((stream, early)) => (Arc::new(Locked::new(stream)), early),
+                Err(_) => return tracing::error!("a connection that is neither TCP nor TLS was upgraded"),
+            },
         };
         let settings = Settings {
             limit: self.send_buffer,
@@ -118,7 +124,7 @@ impl Gate {
             inspect: connect_error::inspect,
         };
         let counted = Counted::new(&self.metrics);
-        let (connection, wire) = Connection::new(Arc::new(stream), early, settings, counted);
+        let (connection, wire) = Connection::new(transport, early, settings, counted);
         let peer = self.deflate.as_ref().map_or_else(Peer::default, |deflate| deflate.peer(agreed));
         let wire = wire.compressed(peer, limits::PAYLOAD_BYTES);
         (self.accept)(wire, engine_request(&connection));

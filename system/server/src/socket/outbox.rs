@@ -144,6 +144,13 @@ impl<A: Adapter> Outbox<A> {
         self.connection.cut();
     }
 
+    /// Socket.IO's own goodbye, behind everything that was said: its client does not come back by itself.
+    pub(super) fn disconnect(&self) {
+        if Arc::clone(&self.socket).disconnect().is_err() {
+            self.close();
+        }
+    }
+
     /// The session is over; was it because its client took too little?
     pub(super) fn ended(&self) {
         if let Some(Cut::TooMuch | Cut::Stalled) = self.connection.why_cut() {

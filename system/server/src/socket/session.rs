@@ -7,25 +7,30 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use system_protocol::{
     Code, Draining, Join, Joined, Leave, MessageId, Offset, Refusal, Room, Submit, TraceParent, event,
 };
+use system_wire::Connection;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::intake::{Ack, Asked, Request};
 use super::outbox::{Answer, Ending, Outbox};
-use crate::auth::Identity;
+use crate::auth::{self, Identity};
 use crate::backend::{Backend, Message, Outcome};
 use crate::chat::{Chat, Pending};
+use crate::edge::since_1970;
 use crate::phase::Phase;
 use crate::rate_limit::RateLimit;
 use crate::telemetry::{RESUME_FRESH, RESUME_LOST, RESUME_RECOVERED, TARGET, add, trace};
 
 /// Requests that may wait for joins; a client that sends more does not read its answers.
 const PARKED: usize = 1024;
+/// The wall clock may be set meanwhile; so often it is looked at before a token expires.
+const LOOK: Duration = Duration::from_mins(5);
 
 pub(super) struct Session<B: Backend> {
     chat: Arc<Chat<B>>,
@@ -94,11 +99,20 @@ impl<B: Backend> Session<B> {
             }
         };
         tokio::pin!(ended);
+        let patience = self.chat.handshake_timeout;
+        let expired = expired(self.identity.expires());
+        tokio::pin!(expired);
         self.join(Join { room, offset }, Answer::Event);
         loop {
             tokio::select! {
                 biased;
                 () = &mut ended => break,
+                () = &mut expired => {
+                    self.expire();
+                    self.end();
+                    // Boxed: every session would have room for it.
+                    return Box::pin(part(Arc::clone(&connection), patience)).await;
+                }
                 phase = life.next() => self.phase(phase),
                 Some(done) = self.doing.next(), if !self.doing.is_empty() => self.done(done),
                 Some(request) = self.requests.recv() => {
@@ -116,6 +130,13 @@ impl<B: Backend> Session<B> {
             let within = self.chat.reconnect_within.as_millis() as u64;
             let _ = self.outbox.emit(event::DRAINING, &Draining { reconnect_within_ms: within });
         }
+    }
+
+    /// What was accepted and is not answered yet stays so: its sender comes back with a fresh token and the same id.
+    fn expire(&self) {
+        add(&self.chat.metrics.expired);
+        let _ = self.outbox.emit(event::ERROR, &auth::expired().event());
+        self.outbox.disconnect();
     }
 
     fn request(&mut self, request: Request) {
@@ -313,6 +334,25 @@ impl<B: Backend> Session<B> {
         }
         self.chat.metrics.session(Some(self.rooms.len()), None);
         self.outbox.ended();
+    }
+}
+
+/// Returns when that time, since 1970, has come.
+async fn expired(at: Option<Duration>) {
+    let Some(at) = at else { return std::future::pending().await };
+    loop {
+        let left = at.saturating_sub(since_1970());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(LOOK)).await;
+    }
+}
+
+/// Socket.IO's clients close a connection without a session by themselves; the others are helped.
+async fn part(connection: Arc<Connection>, patience: Duration) {
+    if tokio::time::timeout(patience, connection.ended()).await.is_err() {
+        connection.cut();
     }
 }
 

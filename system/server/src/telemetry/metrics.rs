@@ -4,7 +4,7 @@
 //! once. What others know (delivery's state, the spans' fate) is asked at the scrape through [`Observed`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -31,6 +31,33 @@ pub(crate) const RESUME_RECOVERED: usize = 1;
 pub(crate) const RESUME_LOST: usize = 2;
 const RESUMES: [&str; 3] = ["fresh", "recovered", "lost"];
 
+/// What is read again when its file changes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reload {
+    Keys,
+    Certificate,
+}
+
+impl Reload {
+    const ALL: [Reload; 2] = [Reload::Keys, Reload::Certificate];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Reload::Keys => "keys",
+            Reload::Certificate => "certificate",
+        }
+    }
+}
+
+/// Changes of one file.
+#[derive(Default)]
+struct Reloads {
+    taken: AtomicU64,
+    refused: AtomicU64,
+    /// Whether the last one was.
+    is_refused: AtomicBool,
+}
+
 /// What is asked of others at each scrape.
 pub(crate) trait Observed: Send + Sync + 'static {
     fn ready(&self) -> bool;
@@ -52,6 +79,8 @@ pub(crate) struct Metrics {
     pub(crate) delivered_replay: AtomicU64,
     pub(crate) resumes: [AtomicU64; RESUMES.len()],
     pub(crate) slow_consumers: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    reloads: [Reloads; Reload::ALL.len()],
     buffer_peak: AtomicU64,
     lag_micros: AtomicU64,
     ack_seconds: Histogram<f64>,
@@ -86,6 +115,8 @@ impl Metrics {
             delivered_replay: AtomicU64::default(),
             resumes: Default::default(),
             slow_consumers: AtomicU64::default(),
+            expired: AtomicU64::default(),
+            reloads: Default::default(),
             buffer_peak: AtomicU64::default(),
             lag_micros: AtomicU64::default(),
             ack_seconds: latency(&meter, &names::ACK_SECONDS),
@@ -141,6 +172,12 @@ impl Metrics {
         self.buffer_peak.fetch_max(bytes as u64, Ordering::Relaxed);
     }
 
+    pub(crate) fn reloaded(&self, what: Reload, taken: bool) {
+        let reloads = &self.reloads[what as usize];
+        add(if taken { &reloads.taken } else { &reloads.refused });
+        reloads.is_refused.store(!taken, Ordering::Relaxed);
+    }
+
     pub(super) fn lagged(&self, by: Duration) {
         self.lag_micros.fetch_max(by.as_micros() as u64, Ordering::Relaxed);
     }
@@ -155,6 +192,7 @@ impl Metrics {
         let meter = self.provider.meter("chat-node");
         self.observe_ourselves(&meter);
         self.observe_by_reason(&meter);
+        self.observe_reloads(&meter);
         observe_others(&meter, others);
         observe_compression(&meter, deflate);
         let (exported, dropped) = (Arc::clone(spans), Arc::clone(spans));
@@ -164,11 +202,12 @@ impl Metrics {
 
     fn observe_ourselves(self: &Arc<Self>, meter: &Meter) {
         type Read = fn(&Metrics) -> u64;
-        let counters: [(&Metric, Read); 4] = [
+        let counters: [(&Metric, Read); 5] = [
             (&names::CONNECTIONS_TOTAL, |m| m.connections_total.load(Ordering::Relaxed)),
             (&names::MESSAGES_ACCEPTED, |m| m.accepted.load(Ordering::Relaxed)),
             (&names::MESSAGES_INDETERMINATE, |m| m.indeterminate.load(Ordering::Relaxed)),
             (&names::SLOW_CONSUMERS, |m| m.slow_consumers.load(Ordering::Relaxed)),
+            (&names::SESSIONS_EXPIRED, |m| m.expired.load(Ordering::Relaxed)),
         ];
         for (metric, read) in counters {
             let this = Arc::clone(self);
@@ -211,6 +250,29 @@ impl Metrics {
         gauges_of(meter, &names::SESSIONS, move || {
             let rows = this.sessions.iter().zip(SIZES);
             rows.map(|(n, size)| (n.load(Ordering::Relaxed) as f64, vec![KeyValue::new("rooms", size)])).collect()
+        });
+    }
+}
+
+impl Metrics {
+    fn observe_reloads(self: &Arc<Self>, meter: &Meter) {
+        let this = Arc::clone(self);
+        let builder = meter.u64_observable_counter(names::RELOADS.name).with_description(names::RELOADS.meaning);
+        builder
+            .with_callback(move |observer| {
+                for (what, reloads) in Reload::ALL.iter().zip(&this.reloads) {
+                    for (count, outcome) in [(&reloads.taken, "taken"), (&reloads.refused, "refused")] {
+                        let labels = [KeyValue::new("file", what.as_str()), KeyValue::new("outcome", outcome)];
+                        observer.observe(read(count), &labels);
+                    }
+                }
+            })
+            .build();
+        let this = Arc::clone(self);
+        gauges_of(meter, &names::RELOAD_REFUSED, move || {
+            let rows = Reload::ALL.iter().zip(&this.reloads);
+            let refused = |reloads: &Reloads| f64::from(u8::from(reloads.is_refused.load(Ordering::Relaxed)));
+            rows.map(|(what, reloads)| (refused(reloads), vec![KeyValue::new("file", what.as_str())])).collect()
         });
     }
 }

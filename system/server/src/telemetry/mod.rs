@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub(crate) use export::SpanCounts;
 pub(crate) use lag::measure_lag;
-pub(crate) use metrics::{Metrics, Observed, RESUME_FRESH, RESUME_LOST, RESUME_RECOVERED, add};
+pub(crate) use metrics::{Metrics, Observed, RESUME_FRESH, RESUME_LOST, RESUME_RECOVERED, Reload, add};
 
 use crate::config::Settings;
 

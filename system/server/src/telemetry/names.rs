@@ -68,6 +68,8 @@ metrics! {
         "Joins: outcome is fresh (no offset), recovered or lost (recovered: false)";
     SLOW_CONSUMERS = "chat_slow_consumers_total", Counter, "sessions", [],
         "Sessions closed because their client took too little; it resumes";
+    SESSIONS_EXPIRED = "chat_sessions_expired_total", Counter, "sessions", [],
+        "Sessions ended because their token had expired";
     SEND_BUFFER_PEAK = "chat_send_buffer_peak_bytes", Gauge, "bytes", [],
         "Most bytes that waited for one socket since the last scrape";
     DEFLATE_FRAMES = "chat_deflate_frames_total", Counter, "frames", ["form"],
@@ -76,6 +78,10 @@ metrics! {
         "Bytes of those frames: as plain, and as sent";
     DEFLATE_STREAMS = "chat_deflate_streams", Gauge, "streams", [],
         "Rooms' compression contexts in memory, of 368 KiB each";
+    RELOADS = "chat_reloads_total", Counter, "changes", ["file", "outcome"],
+        "Changes seen in the files of keys and certificate (file is keys or certificate): outcome is taken or refused";
+    RELOAD_REFUSED = "chat_reload_refused", Gauge, "1", ["file"],
+        "1 while that file cannot be used as it is now, so that what it held before still counts";
     RUNTIME_LAG = "chat_runtime_lag_seconds", Gauge, "seconds", [],
         "How late the runtime's timer was at worst since the last scrape";
     SPANS_DROPPED = "chat_spans_dropped_total", Counter, "spans", [],

@@ -1,14 +1,14 @@
 //! A client that speaks Socket.IO 5 over Engine.IO 4 by hand, so that every packet on the wire is seen.
 
-use std::net::SocketAddr;
-
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, Stream};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Packet {
@@ -16,12 +16,14 @@ pub(crate) enum Packet {
     Refused(Value),
     Event(String, Value),
     Ack(u64, Value),
+    /// The session is over, the connection is not.
+    Disconnected,
     /// The connection is over, whoever ended it.
     Closed,
 }
 
 pub(crate) struct Client {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Box<dyn Stream>>,
     /// Everything that came, in order; what a test took is gone.
     pub(crate) inbox: Vec<Packet>,
     acks: u64,
@@ -30,18 +32,18 @@ pub(crate) struct Client {
 impl Client {
     /// A transport without a session.
     pub(crate) async fn dial(server: &Server) -> Client {
-        Client::over(TcpStream::connect(server.address).await.unwrap(), server.address).await
+        Client::over(server.stream().await, server).await
     }
 
     /// One whose kernel takes few bytes that nobody reads.
     pub(crate) async fn dial_narrow(server: &Server) -> Client {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
-        Client::over(socket.connect(server.address).await.unwrap(), server.address).await
+        Client::over(server.secured(socket.connect(server.address).await.unwrap()).await, server).await
     }
 
-    async fn over(stream: TcpStream, address: SocketAddr) -> Client {
-        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+    async fn over(stream: Box<dyn Stream>, server: &Server) -> Client {
+        let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", server.address);
         let (stream, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
         let mut client = Client { stream, inbox: Vec::new(), acks: 0 };
         let open = client.frame().await.unwrap();
@@ -69,6 +71,13 @@ impl Client {
 
     pub(crate) async fn write(&mut self, packet: String) {
         self.stream.send(Message::text(packet)).await.unwrap();
+    }
+
+    /// A part of a message that goes on; the error is a connection that the node has closed.
+    pub(crate) async fn fragment(&mut self, first: bool, part: &str) -> Result<(), Error> {
+        let kind = if first { Data::Text } else { Data::Continue };
+        let frame = Frame::message(part.to_owned(), OpCode::Data(kind), false);
+        self.stream.send(Message::Frame(frame)).await
     }
 
     /// Asks for an ack.
@@ -137,6 +146,11 @@ impl Client {
         self.take(|packet| *packet == Packet::Closed).await;
     }
 
+    /// What is below, with whatever was not read of it.
+    pub(crate) fn into_stream(self) -> Box<dyn Stream> {
+        self.stream.into_inner()
+    }
+
     /// `None` at the end.
     async fn frame(&mut self) -> Option<String> {
         match self.stream.next().await? {
@@ -153,6 +167,7 @@ fn parse(packet: &str) -> Packet {
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     match kind {
         "40" => Packet::Connected,
+        "41" => Packet::Disconnected,
         "44" => Packet::Refused(json(rest)),
         "43" => Packet::Ack(rest[..digits].parse().unwrap(), json(&rest[digits..])[0].take()),
         "42" => {

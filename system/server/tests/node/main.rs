@@ -10,6 +10,8 @@ mod inflating;
 mod lifecycle;
 mod messages;
 mod page;
+mod patience;
 mod server;
+mod tls;
 mod traces;
 mod transport;

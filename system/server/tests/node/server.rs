@@ -8,13 +8,23 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// TCP, or TLS over it.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
 pub(crate) struct Server {
     process: Child,
+    /// Whom its clients trust, when it speaks TLS.
+    pub(crate) trust: Option<Arc<ClientConfig>>,
     pub(crate) address: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
 }
@@ -40,7 +50,7 @@ impl Server {
             move || lines.map_while(Result::ok).for_each(|line| log.lock().unwrap().push(line))
         });
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Server { process, address: unknown, log };
+        let mut server = Server { process, trust: None, address: unknown, log };
         server.address = server.wait_for("the listening line", Server::listening).await;
         server
     }
@@ -104,7 +114,7 @@ impl Server {
 
     /// `headers`: whole lines, each with its line break.
     pub(crate) async fn request(&self, method: &str, path: &str, headers: &str) -> Answer {
-        let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let mut stream = self.stream().await;
         let host = self.address;
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -113,6 +123,16 @@ impl Server {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
+    pub(crate) async fn stream(&self) -> Box<dyn Stream> {
+        self.secured(TcpStream::connect(self.address).await.unwrap()).await
+    }
+
+    pub(crate) async fn secured(&self, stream: TcpStream) -> Box<dyn Stream> {
+        let Some(trust) = &self.trust else { return Box::new(stream) };
+        let name = ServerName::try_from(self.address.ip().to_string()).unwrap();
+        Box::new(TlsConnector::from(Arc::clone(trust)).connect(name, stream).await.unwrap())
     }
 
     pub(crate) async fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&mut Server) -> Option<T>) -> T {

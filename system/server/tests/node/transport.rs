@@ -31,6 +31,14 @@ async fn an_oversized_payload_closes_its_connection_and_no_other() {
     assert_eq!(refused["error"]["code"], "invalid_payload", "large, and still a payload");
     ann.write(format!("42[\"chat-message\",{{\"content\":\"{}\"}}]", "x".repeat(1_000_001))).await;
     ann.closed().await;
+    // In fragments, none of which is too large, and without an end.
+    let mut carl = Client::join(&server, "carl").await;
+    let mut fragments = 0;
+    while carl.fragment(fragments == 0, &"x".repeat(100_000)).await.is_ok() {
+        fragments += 1;
+        assert!(fragments < 1000, "never closed");
+    }
+    carl.closed().await;
     assert!(bob.call("chat-message", json!({ "content": "here" })).await["error"].is_null());
     assert_eq!(server.get("/health").await.status, 200);
 }
@@ -53,11 +61,16 @@ async fn nonsense_closes_its_connection_and_no_other() {
 /// The kernel's buffers take megabytes before the node notices, hence the amount.
 #[tokio::test]
 async fn a_slow_consumer_is_closed_and_misses_nothing_when_it_resumes() {
-    let server = Server::open(&["--rate-limit", "1000000", "--send-buffer", "700000"]).await;
-    let mut slow = Client::dial_narrow(&server).await;
+    a_slow_consumer_loses_nothing(&Server::open(&SLOW).await).await;
+}
+
+pub(crate) const SLOW: [&str; 4] = ["--rate-limit", "1000000", "--send-buffer", "700000"];
+
+pub(crate) async fn a_slow_consumer_loses_nothing(server: &Server) {
+    let mut slow = Client::dial_narrow(server).await;
     slow.connect(&json!({ "token": "slow" })).await;
     let start = slow.event("joined").await;
-    let mut ann = Client::join(&server, "ann").await;
+    let mut ann = Client::join(server, "ann").await;
     let filling = "\u{20ac}".repeat(990);
     let mut sent = 0;
     while server.metric("chat_slow_consumers_total").await < 1.0 {
@@ -79,7 +92,7 @@ async fn a_slow_consumer_is_closed_and_misses_nothing_when_it_resumes() {
     assert_eq!(numbers, (1..=received.len() as u32).collect::<Vec<_>>(), "a prefix, without a hole");
     let offset = received.last().map_or(&start["offset"], |message| &message["offset"]);
     let mut last = received.len() as u32;
-    let (mut back, joined) = Client::join_with(&server, json!({ "token": "slow", "offset": offset })).await;
+    let (mut back, joined) = Client::join_with(server, json!({ "token": "slow", "offset": offset })).await;
     assert_eq!(joined["recovered"], true);
     for content in back.contents((sent - last) as usize).await {
         assert_eq!(number(&content), last + 1);

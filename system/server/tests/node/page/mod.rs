@@ -9,6 +9,7 @@ use std::io::Write;
 use nix::sys::signal::Signal;
 
 use crate::client::Client;
+use crate::connecting::{SECRET, token};
 use crate::server::Server;
 use browser::Browser;
 use cable::Cable;
@@ -246,4 +247,24 @@ async fn a_silent_node_is_noticed_and_a_bad_token_asked_for_again() {
     ann.tab.focus("retry").await;
     ann.tab.press("Enter").await;
     ann.connected().await;
+}
+
+/// About ten seconds of a token that is late already, so that the page has time to be signed in.
+#[tokio::test]
+async fn who_is_signed_out_by_a_token_that_expires_signs_in_again_and_misses_nothing() {
+    let Some(browser) = browser().await else { return };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), SECRET).unwrap();
+    let server = Server::start(&["--jwt-secret-file", file.path().to_str().unwrap()]).await;
+    let mut bob = Client::join(&server, &token(json!({ "sub": "bob" }))).await;
+    let mut ann = Reader::open(&browser, &format!("http://{}/", server.address)).await;
+    let late = jsonwebtoken::get_current_timestamp() - 21;
+    ann.sign_in(&token(json!({ "sub": "ann", "exp": late })), "global").await;
+    ann.say("hello").await;
+    ann.sees(&["hello"]).await;
+    let asked = "!welcome.hidden && document.getElementById('sign-in-error').textContent.startsWith('Token expired')";
+    ann.tab.until("the way in, and why", asked).await;
+    bob.call("chat-message", json!({ "content": "meanwhile" })).await;
+    ann.sign_in(&token(json!({ "sub": "ann" })), "global").await;
+    ann.sees(&["hello", "meanwhile"]).await;
 }

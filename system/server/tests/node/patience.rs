@@ -1,0 +1,59 @@
+//! Who connects and does not go on is dropped, at each step.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::Client;
+use crate::server::{PATIENCE, Server, Stream};
+use crate::tls::Pair;
+
+const STEP: Duration = Duration::from_millis(300);
+const SETTING: [&str; 2] = ["--handshake-timeout", "300ms"];
+
+/// Returns when the node has ended the connection, which it may not do at once. `began`: before it could be asked for.
+async fn dropped(began: Instant, mut stream: impl Stream, said: &[u8]) {
+    stream.write_all(said).await.unwrap();
+    let mut answer = Vec::new();
+    // Refused by reset or by an end: both end it.
+    let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let said = String::from_utf8_lossy(said);
+    assert!(end.is_ok(), "{said:?} is still waited for");
+    assert!(began.elapsed() >= STEP, "{said:?} was given {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_go_on_is_dropped_at_each_step() {
+    let server = Server::open(&SETTING).await;
+    let tcp = || async { TcpStream::connect(server.address).await.unwrap() };
+    let mut ann = Client::join(&server, "ann").await;
+    let asked = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let began = Instant::now();
+    tokio::join!(
+        async { dropped(began, tcp().await, b"").await },
+        async { dropped(began, tcp().await, b"GET /health HT").await },
+        async { dropped(began, tcp().await, b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: ").await },
+        // Between two requests, too.
+        async { dropped(began, tcp().await, asked).await },
+        // A transport that never becomes a session.
+        async { dropped(began, Client::dial(&server).await.into_stream(), b"").await },
+    );
+    assert!(ann.call("chat-message", json!({ "content": "a session has no such limit" })).await["error"].is_null());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_tls_handshake_is_dropped() {
+    let pair = Pair::make();
+    let server = pair.serve(&SETTING).await;
+    let tcp = || async { TcpStream::connect(server.address).await.unwrap() };
+    let began = Instant::now();
+    tokio::join!(
+        async { dropped(began, tcp().await, b"").await },
+        // The head of a record of a handshake, and no more of it.
+        async { dropped(began, tcp().await, &[22, 3, 1, 2, 0, 1]).await },
+        async { dropped(began, server.stream().await, b"GET /health HT").await },
+    );
+    assert_eq!(server.get("/health").await.status, 200);
+}
