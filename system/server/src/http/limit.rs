@@ -1,7 +1,8 @@
 //! How many plain HTTP requests an address may make: a fixed window per address, in bounded memory.
 //!
-//! The headers are those of draft-ietf-httpapi-ratelimit-headers-07. Exempt are the paths that machines poll and the
-//! WebSocket path, which has limits of its own.
+//! The headers are those of draft-ietf-httpapi-ratelimit-headers-07. Exempt are the paths that machines poll, the
+//! WebSocket path, which has limits of its own, and the files of the page: a visit costs one request, so that the
+//! people of an office, who come from one address, are not shut out after ten of them.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -61,6 +61,13 @@ pub(super) async fn index(request: HeaderMap) -> Response {
     (body.0, headers, body.1).into_response()
 }
 
+/// Whether this is a file of the page as it is now: what came with a visit, which was counted with `/`.
+pub(super) fn is_a_file(path: &str) -> bool {
+    let file = path.strip_prefix("/page/").and_then(|rest| rest.strip_prefix(VERSION.as_str()));
+    let name = file.and_then(|file| file.strip_prefix('/'));
+    name.is_some_and(|name| ASSETS.iter().any(|(known, ..)| *known == name))
+}
+
 /// `GET /page/{version}/{file}`. During a rolling upgrade a page of another version may ask: it gets what there is,
 /// but must not keep it.
 pub(super) async fn asset(Path((version, file)): Path<(String, String)>) -> Response {

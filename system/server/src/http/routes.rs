@@ -88,6 +88,9 @@ async fn limit(
     request: Request,
     next: Next,
 ) -> Response {
+    if page::is_a_file(request.uri().path()) {
+        return next.run(request).await;
+    }
     let verdict = http.limit.admit(Instant::now(), http.limit.address(peer.ip(), request.headers()));
     let mut response = if verdict.allowed { next.run(request).await } else { too_many() };
     verdict.write(response.headers_mut());

@@ -3,8 +3,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use clap::CommandFactory;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use system_server::config::Args;
 
 use crate::client::{Client, Packet};
 use crate::server::Server;
@@ -25,6 +27,26 @@ fn a_wrong_setting_is_one_line_that_says_what_and_where() {
     assert!(refused(&["--auth", "none", "--listen", "192.0.2.1:0"], &[]).contains("192.0.2.1:0"));
     assert!(refused(&["--lisen", "x"], &[]).contains("--lisen"));
     assert!(refused(&["--ping-interval"], &[]).contains("--ping-interval"));
+}
+
+/// "=" is nothing that any setting could mean.
+#[test]
+fn each_flag_has_a_variable_that_is_read_and_named() {
+    let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    let command = Args::command();
+    let mut variables = Vec::new();
+    for argument in command.get_arguments().filter(|argument| argument.get_long().is_some()) {
+        let variable = argument.get_env().unwrap_or_else(|| panic!("{} has none", argument.get_id())).to_str().unwrap();
+        let collector = Some(collector).filter(|(name, _)| *name != variable);
+        let environment: Vec<_> = collector.into_iter().chain([(variable, "=")]).collect();
+        let line = refused(&[], &environment);
+        assert!(line.contains(&format!("{variable}: ")), "{variable}: {line}");
+        variables.push(variable.to_owned());
+    }
+    for contracted in ["CHAT_LISTEN", "CHAT_REDIS_URLS"] {
+        assert!(variables.iter().any(|variable| variable == contracted), "{variables:?}");
+    }
+    assert!(variables.len() > 25, "{variables:?}");
 }
 
 #[tokio::test]
@@ -68,12 +90,47 @@ async fn other_paths_are_limited_and_say_so() {
         "{}",
         first.head
     );
+    assert!(first.head.contains("ratelimit-policy: 2;w=900"), "{}", first.head);
+    assert!(first.head.contains("ratelimit: limit=2, remaining=1, reset="), "{}", first.head);
     assert_eq!(server.get("/nothing-here").await.status, 404);
     let third = server.get("/").await;
     assert_eq!(third.status, 429);
     assert!(third.head.contains("retry-after: "), "{}", third.head);
     assert_eq!(server.get("/health").await.status, 200);
     Client::join(&server, "ann").await;
+}
+
+/// The page's own files come with it.
+#[tokio::test]
+async fn a_visit_of_the_page_costs_one_request() {
+    let server = Server::open(&["--http-rate-limit", "2"]).await;
+    let page = server.get("/").await;
+    let files: Vec<_> = page.body.split('"').filter(|text| text.starts_with("page/")).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for _ in 0..3 {
+        for file in &files {
+            let answer = server.get(&format!("/{file}")).await;
+            assert_eq!(answer.status, 200, "{file}");
+            assert!(answer.head.contains("immutable") && !answer.head.contains("ratelimit"), "{}", answer.head);
+        }
+    }
+    let unknown = files[0].rsplit_once('/').unwrap().0;
+    let second = server.get(&format!("/{unknown}/nothing.js")).await;
+    assert_eq!(second.status, 404);
+    assert!(second.head.contains("ratelimit-remaining: 0"), "what is no file of the page counts: {}", second.head);
+    assert_eq!(server.get("/page/another-version/main.js").await.status, 429);
+}
+
+#[tokio::test]
+async fn the_limit_is_the_addresses_that_a_trusted_proxy_names() {
+    let server = Server::open(&["--http-rate-limit", "1", "--trusted-proxies", "127.0.0.0/8"]).await;
+    let from = |address: &str| format!("X-Forwarded-For: {address}\r\n");
+    for (forwarded, status) in [("1.1.1.1", 200), ("1.1.1.1", 429), ("2.2.2.2", 200), ("1.1.1.1, 3.3.3.3", 200)] {
+        assert_eq!(server.request("GET", "/", &from(forwarded)).await.status, status, "{forwarded}");
+    }
+    let distrusting = Server::open(&["--http-rate-limit", "1"]).await;
+    assert_eq!(distrusting.request("GET", "/", &from("1.1.1.1")).await.status, 200);
+    assert_eq!(distrusting.request("GET", "/", &from("2.2.2.2")).await.status, 429, "its word is nobody's");
 }
 
 #[tokio::test]
