@@ -10,7 +10,10 @@ use std::{
 
 use chaos_cluster::EngineChoice;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
@@ -46,6 +49,28 @@ impl Authority {
         let path = folder.path().join(name);
         std::fs::write(&path, self.issuer.pem()).expect("a file");
         path.display().to_string()
+    }
+
+    /// What it signed for 127.0.0.1 and the key, in two files.
+    pub(crate) fn pair(&self, folder: &TempDir) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
+        let signed = params.signed_by(&key, &*self.issuer).expect("a certificate");
+        let write = |name: &str, pem: String| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, pem).expect("a file");
+            path.display().to_string()
+        };
+        (write("node.pem", signed.pem()), write("node.key", key.serialize_pem()))
+    }
+
+    /// As a client that read its certificate from a file.
+    pub(crate) fn trust(file: &str) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(file).expect("a certificate")).expect("an authority");
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let config = config.with_safe_default_protocol_versions().expect("protocols");
+        Arc::new(config.with_root_certificates(roots).with_no_client_auth())
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {

@@ -8,6 +8,7 @@ mod controls;
 mod guarded;
 mod harness_death;
 mod node_loss;
+mod over_tls;
 mod planted_drops;
 mod primary_loss;
 mod process;

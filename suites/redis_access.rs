@@ -25,15 +25,15 @@ use crate::{
 const WRONG: &str = "wr0ng-password";
 
 /// A chat node of its own.
-struct Node {
+pub(crate) struct Node {
     _process: Process,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Node {
-    fn start(flags: &[&str]) -> Node {
+    pub(crate) fn start(flags: &[&str]) -> Node {
         let mut command = Command::new(warm::node_program());
-        command.args(["--listen", "127.0.0.1:0", "--auth", "none", "--delivery", "log"]).args(flags);
+        command.args(["--listen", "127.0.0.1:0", "--auth", "none"]).args(flags);
         let mut process = Process::start(command.stderr(Stdio::piped()));
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = BufReader::new(process.child().stderr.take().expect("its log")).lines();
@@ -46,7 +46,7 @@ impl Node {
         self.log.lock().expect("a log").clone()
     }
 
-    async fn address(&self) -> SocketAddr {
+    pub(crate) async fn address(&self) -> SocketAddr {
         let listening = |line: &String| {
             let line: Value = serde_json::from_str(line).ok()?;
             (line["message"] == "listening").then(|| line["address"].as_str()?.parse().ok())?

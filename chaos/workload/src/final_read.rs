@@ -67,7 +67,8 @@ async fn read_from(crowd: &Crowd, room: usize, first: Offset, seed: u64, deadlin
     let user = format!("reader.{room_name}");
     let urls: Vec<&str> = crowd.targets.nodes.iter().map(|node| node.url.as_str()).collect();
     let config = Config::new(&urls, crowd.targets.tokens.of(&user)).map_err(|error| error.to_string())?;
-    let (client, events) = Client::start(Config { start: room, seed, ..config }, uuids());
+    let (client, events) =
+        Client::start(Config { start: room, seed, tls: crowd.targets.tls.clone(), ..config }, uuids());
     client.join(room_name.clone(), Some(first));
     let mut reader = Reader { crowd, room: room_name, user, events, at: first, head: None };
     let read = timeout_at(deadline, reader.read_on()).await;

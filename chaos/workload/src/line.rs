@@ -13,24 +13,25 @@ use tokio::{
 
 /// Listens on loopback for one user and passes everything on to one node.
 pub(crate) struct Line {
+    scheme: String,
     address: SocketAddr,
     cuts: watch::Sender<u64>,
     _tasks: JoinSet<()>,
 }
 
 impl Line {
-    /// `node` is `host:port`.
-    pub(crate) async fn to(node: String) -> io::Result<Line> {
+    /// `node` is `host:port`; what the scheme means is between the user and the node.
+    pub(crate) async fn to(scheme: &str, node: &str) -> io::Result<Line> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let cuts = watch::Sender::new(0);
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, node, cuts.clone()));
-        Ok(Line { address, cuts, _tasks: tasks })
+        tasks.spawn(serve(listener, node.to_owned(), cuts.clone()));
+        Ok(Line { scheme: scheme.to_owned(), address, cuts, _tasks: tasks })
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("ws://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     pub(crate) fn cut(&self) {
@@ -73,7 +74,7 @@ mod tests {
     #[tokio::test]
     async fn a_line_carries_until_it_is_cut_and_then_carries_again() {
         let node = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let line = Line::to(node.local_addr().unwrap().to_string()).await.unwrap();
+        let line = Line::to("ws", &node.local_addr().unwrap().to_string()).await.unwrap();
         for _ in 0..2 {
             let mut user = TcpStream::connect(line.address).await.unwrap();
             let (mut there, _) = node.accept().await.unwrap();

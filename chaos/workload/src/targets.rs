@@ -2,12 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
+use rustls::ClientConfig;
+
 /// A chat node as users reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// As the history and the spans name it: `chat-1`.
     pub name: String,
-    /// `ws://host:port`.
+    /// `ws://host:port`, or `wss://host:port`; a user whose connection can be cut reaches it on 127.0.0.1, so that the
+    /// certificate must be for that address too.
     pub url: String,
 }
 
@@ -16,6 +19,8 @@ pub struct Node {
 pub struct Targets {
     pub nodes: Vec<Node>,
     pub tokens: Tokens,
+    /// Whom to believe behind `wss://`.
+    pub tls: Option<Arc<ClientConfig>>,
     /// Whether it gives offsets. Without them nothing can be read back, and who is level is a guess.
     pub offsets: bool,
     /// A planted fault: every user's client loses the n-th message that it should show.
@@ -38,6 +43,7 @@ impl Targets {
         Targets {
             nodes,
             tokens: Tokens::Names,
+            tls: None,
             offsets: true,
             #[cfg(debug_assertions)]
             drop_received: None,

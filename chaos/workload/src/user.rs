@@ -96,8 +96,8 @@ async fn lines(crowd: &Crowd, start: &Start) -> Result<Vec<Line>, LoadError> {
     let mut lines = Vec::new();
     for node in &start.nodes {
         let url = &crowd.targets.nodes[*node].url;
-        let address = url.rsplit_once("//").map_or(url.as_str(), |(_, address)| address);
-        lines.push(Line::to(address.trim_end_matches('/').to_owned()).await.map_err(LoadError::Line)?);
+        let (scheme, address) = url.split_once("://").unwrap_or(("ws", url));
+        lines.push(Line::to(scheme, address.trim_end_matches('/')).await.map_err(LoadError::Line)?);
     }
     Ok(lines)
 }
@@ -106,6 +106,7 @@ fn config(crowd: &Crowd, start: &Start, urls: &[String]) -> Result<Config, LoadE
     let mut config = Config::new(urls, crowd.targets.tokens.of(&start.name))?;
     config.seed = start.seed;
     config.ack_timeout = crowd.ack_timeout;
+    config.tls.clone_from(&crowd.targets.tls);
     #[cfg(debug_assertions)]
     {
         config.drop_received = crowd.targets.drop_received;
