@@ -151,3 +151,32 @@ fn every_source_says_what_it_is_for() {
     let silent: Vec<_> = silent.map(|(name, _)| name).collect();
     assert!(silent.is_empty(), "sources that do not begin with `//!` and their purpose:\n{}", silent.join("\n"));
 }
+
+/// The last section of docs/contract.md says which test holds which line; a test that was renamed holds nothing.
+#[test]
+fn every_test_that_the_contract_names_exists() {
+    let contract = fs::read_to_string(root().join("docs/contract.md")).expect("the contract");
+    let (_, table) = contract.split_once("## Which test holds which line").expect("its table of tests");
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    let sources: Vec<_> = ["system", "suites"].iter().flat_map(|folder| sources(folder)).collect();
+    let is_test = |name: &str| {
+        let declared = format!("fn {name}(");
+        let marked = |text: &str| {
+            let lines: Vec<_> = text.lines().map(str::trim).collect();
+            let at = lines.iter().position(|line| line.contains(&declared));
+            at.is_some_and(|at| at > 0 && lines[..at].iter().rev().take(3).any(|line| line.contains("test")))
+        };
+        sources.iter().any(|(_, text)| marked(text))
+    };
+    let tests = |row: &str| {
+        let named = row.rsplit_once(" | ").map_or("", |(_, tests)| tests).split('`').skip(1).step_by(2);
+        named.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(rows.len() > 25, "the table has shrunk to {} lines", rows.len());
+    for row in rows {
+        let tests = tests(row);
+        assert!(!tests.is_empty(), "no test holds this line: {row}");
+        let missing: Vec<_> = tests.iter().filter(|name| !is_test(name)).collect();
+        assert!(missing.is_empty(), "no such tests: {missing:?}");
+    }
+}
