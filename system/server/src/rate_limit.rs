@@ -139,18 +139,58 @@ mod tests {
         assert_eq!((limit.order.len(), limit.repeats.len()), (REMEMBERED, REMEMBERED));
     }
 
+    /// The contract's arithmetic, with everything remembered: at most the limit in any second, a charged id free again
+    /// once per second.
+    #[derive(Default)]
+    struct Reference {
+        charged: Vec<(u64, Option<Key>)>,
+        free: Vec<(u64, Key)>,
+    }
+
+    impl Reference {
+        fn admit(&mut self, per_second: usize, now: u64, message: Option<&Key>) -> Result<(), u64> {
+            if let Some(key) = message {
+                let known = self.charged.iter().any(|(_, charged)| charged.as_ref() == Some(key));
+                let lately = self.free.iter().any(|(at, free)| free == key && now - at < 1000);
+                if known && !lately {
+                    self.free.push((now, key.clone()));
+                    return Ok(());
+                }
+            }
+            let mut last_second: Vec<u64> =
+                self.charged.iter().map(|(at, _)| *at).filter(|at| now - at < 1000).collect();
+            last_second.sort_unstable();
+            if last_second.len() >= per_second {
+                return Err(last_second[last_second.len() - per_second] + 1000 - now);
+            }
+            self.charged.push((now, message.cloned()));
+            Ok(())
+        }
+    }
+
     proptest! {
         #[test]
-        fn no_second_holds_more_than_the_limit(gaps in prop::collection::vec(0_u64..400, 1..200)) {
-            let (mut limit, mut now, mut passed) = (RateLimit::new(10), Instant::now(), Vec::new());
-            for gap in gaps {
-                now += ms(gap);
-                match limit.admit(now, None) {
-                    Ok(()) => passed.push(now),
-                    Err(wait) => prop_assert!(wait > Duration::ZERO && wait <= WINDOW),
+        fn it_is_the_contracts_arithmetic(
+            per_second in 1_usize..12,
+            messages in prop::collection::vec((0_u64..400, proptest::option::of((0..2, 0..6))), 1..200),
+        ) {
+            let (mut limit, mut reference) = (RateLimit::new(per_second as u32), Reference::default());
+            let (start, mut now) = (Instant::now(), 0);
+            for (gap, message) in messages {
+                // Most come at once.
+                now += gap.saturating_sub(200);
+                let message = message.map(|(room, id)| {
+                    (Room::parse(&format!("r{room}")).unwrap(), MessageId::parse(&format!("m{id}")).unwrap())
+                });
+                let expected = reference.admit(per_second, now, message.as_ref());
+                let admitted = limit.admit(start + ms(now), message.clone());
+                prop_assert_eq!(admitted, expected.map_err(ms), "at {} ms, {:?}", now, message);
+                // And after that long it may pass.
+                if let Err(wait) = expected {
+                    now += wait;
+                    prop_assert_eq!(reference.admit(per_second, now, message.as_ref()), Ok(()));
+                    prop_assert_eq!(limit.admit(start + ms(now), message), Ok(()));
                 }
-                let in_window = passed.iter().filter(|at| now.duration_since(**at) < WINDOW).count();
-                prop_assert!(in_window <= 10);
             }
         }
     }

@@ -37,18 +37,22 @@ pub(super) struct Request {
 }
 
 /// How the payload of one event is read.
-pub(super) type Read = fn(&Json) -> Asked;
+pub(super) type Read = fn(Result<Json, Refusal>) -> Asked;
 
-pub(super) fn submit(payload: &Json) -> Asked {
-    Submit::parse(payload).map_or_else(|refusal| Asked::Invalid { refusal, message: true }, Asked::Submit)
+pub(super) fn submit(payload: Result<Json, Refusal>) -> Asked {
+    asked(payload.and_then(|payload| Submit::parse(&payload)).map(Asked::Submit), true)
 }
 
-pub(super) fn join(payload: &Json) -> Asked {
-    Join::parse(payload).map_or_else(|refusal| Asked::Invalid { refusal, message: false }, Asked::Join)
+pub(super) fn join(payload: Result<Json, Refusal>) -> Asked {
+    asked(payload.and_then(|payload| Join::parse(&payload)).map(Asked::Join), false)
 }
 
-pub(super) fn leave(payload: &Json) -> Asked {
-    Leave::parse(payload).map_or_else(|refusal| Asked::Invalid { refusal, message: false }, Asked::Leave)
+pub(super) fn leave(payload: Result<Json, Refusal>) -> Asked {
+    asked(payload.and_then(|payload| Leave::parse(&payload)).map(Asked::Leave), false)
+}
+
+fn asked(read: Result<Asked, Refusal>, message: bool) -> Asked {
+    read.unwrap_or_else(|refusal| Asked::Invalid { refusal, message })
 }
 
 /// The handler of one event.
@@ -70,7 +74,7 @@ impl Intake {
 
 impl<A: Adapter> MessageHandler<A, Synchronous> for Intake {
     fn call(&self, _: Arc<Socket<A>>, value: Value, ack: Ack) {
-        let asked = (self.read)(&payload(&value));
+        let asked = (self.read)(payload(&value));
         // Boxed, because the queue of an idle session has room for 32.
         let request = Box::new(Request { asked, ack, arrived: Instant::now() });
         self.connection.requested();
@@ -81,10 +85,11 @@ impl<A: Adapter> MessageHandler<A, Synchronous> for Intake {
 }
 
 /// The first argument after the event's name.
-fn payload(value: &Value) -> Json {
+fn payload(value: &Value) -> Result<Json, Refusal> {
     let text = value.as_str().map_or("", |text| text);
     match serde_json::from_str(text) {
-        Ok(Json::Array(mut arguments)) if arguments.len() > 1 => arguments.swap_remove(1),
-        _ => Json::Null,
+        Ok(Json::Array(mut arguments)) if arguments.len() > 1 => Ok(arguments.swap_remove(1)),
+        Ok(_) => Ok(Json::Null),
+        Err(error) => Err(Refusal::invalid("payload", format_args!("cannot be read: {error}"))),
     }
 }
