@@ -13,7 +13,7 @@ use chaos_cluster::{ChatTopology, Cluster, EngineChoice, Options, RedisTopology,
 
 use crate::{
     wait::PATIENCE,
-    warm::{engine, fresh_seed, ground, node_program, play, turn},
+    warm::{fresh_seed, ground, node_program, place, play, turn},
 };
 
 /// The last of them is when the cluster is complete.
@@ -61,9 +61,9 @@ fn a_killed_harness_leaves_nothing_running() {
 fn harness() {
     let home = env::var_os(HOME).expect("the test above says where");
     play(async {
-        let engine = engine(EngineChoice::Any).await;
+        let (engine, containers) = place(EngineChoice::Any).await;
         let temp = Some(Path::new(&home).to_path_buf());
-        let options = Options { engine, temp, logs: None, keep: false, otlp: None };
+        let options = Options { engine, temp, logs: None, keep: false, containers, otlp: None };
         let mut chat = ChatTopology::reference(3, node_program());
         chat.args = vec!["--auth".to_owned(), "none".to_owned()];
         let topology = Topology { redis: RedisTopology::new(3, 2), chat };

@@ -14,8 +14,8 @@ use std::{
 };
 
 use chaos_cluster::{
-    Build, ChatTopology, Cluster, Engine, EngineChoice, Options, Places, RedisTopology, Topology, cache_folder,
-    chat_node, find_or_fetch,
+    Build, ChatTopology, Cluster, Engine, EngineChoice, ImageNames, Options, Places, RedisTopology, Topology,
+    cache_folder, chat_node, find_or_fetch, redis_image,
 };
 use tokio::{
     runtime::Runtime,
@@ -87,7 +87,8 @@ pub(crate) async fn prepare(warm: &mut Option<Cluster>, set: &Set, otlp: Option<
         }
     }
     *warm = None;
-    let options = Options { engine: engine(choice).await, temp: Some(ground()), logs: None, keep: false, otlp: None };
+    let (engine, containers) = place(choice).await;
+    let options = Options { engine, temp: Some(ground()), logs: None, keep: false, containers, otlp: None };
     let started = Cluster::start(topology, options).await;
     *warm = Some(started.unwrap_or_else(|error| panic!("no cluster: {error}")));
     "booted"
@@ -110,6 +111,23 @@ pub(crate) fn node_program() -> PathBuf {
     let given = env::var_os("CHAT_NODE").map(PathBuf::from);
     let beside = env::current_exe().expect("this test is a file");
     chat_node(given.as_deref(), &beside, Build::Never).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The engine to run on, and the images if `$HOLDFAST_BACKEND` is `containers`.
+pub(crate) async fn place(choice: EngineChoice) -> (Engine, Option<ImageNames>) {
+    match env::var("HOLDFAST_BACKEND").as_deref() {
+        Ok("containers") => {}
+        Ok("" | "processes") | Err(_) => return (engine(choice).await, None),
+        Ok(other) => panic!("HOLDFAST_BACKEND is {other:?}: processes or containers"),
+    }
+    let given = |name: &str| env::var(name).ok().filter(|image| !image.is_empty());
+    let redis = given("HOLDFAST_REDIS_IMAGE");
+    let found = redis_image(choice, redis.as_deref(), &|line| eprintln!("{line}")).await;
+    let chat = given("HOLDFAST_CHAT_IMAGE");
+    match found.unwrap_or_else(|error| panic!("{error}")) {
+        Some((redis, engine)) => (engine, Some(ImageNames { redis: Some(redis), chat })),
+        None => (engine(choice).await, Some(ImageNames { redis: None, chat })),
+    }
 }
 
 pub(crate) async fn engine(choice: EngineChoice) -> Engine {

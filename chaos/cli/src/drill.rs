@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     nodes: Option<u8>,
     /// Where the system under test runs
-    #[arg(long, value_parser = PossibleValuesParser::new(["processes"]))]
+    #[arg(long, value_parser = PossibleValuesParser::new(["processes", "containers"]))]
     backend: Option<String>,
     /// Where run directories go
     #[arg(long, value_name = "FOLDER", default_value = "target/drills")]
@@ -114,8 +114,14 @@ async fn live(arguments: &Arguments, drill: Drill, environment: &Environment) ->
     if let Err(error) = stop::on_signals(stop.clone()) {
         return terminal::refuse(&format!("cannot listen for Ctrl-C: {error}"), Exit::Harness);
     }
-    let engine = match environment.engine(drill.engine()) {
-        Ok(engine) => engine,
+    let found = match drill.cluster.backend {
+        Backend::Processes => {
+            environment.engine(drill.engine()).map(|engine| (engine, None)).map_err(|error| error.to_string())
+        }
+        Backend::Containers => environment.image(drill.engine()).await.map(|(engine, images)| (engine, Some(images))),
+    };
+    let (engine, containers) = match found {
+        Ok(found) => found,
         Err(error) => return terminal::refuse(&error, Exit::Harness),
     };
     let node = match environment.chat_node() {
@@ -128,6 +134,7 @@ async fn live(arguments: &Arguments, drill: Drill, environment: &Environment) ->
     let settings = Settings {
         plan,
         engine,
+        containers,
         node,
         runs: arguments.runs.clone(),
         keep: arguments.keep,

@@ -5,13 +5,15 @@
 //! | `HOLDFAST_REDIS_SERVER` | the Redis or Valkey server to use |
 //! | `HOLDFAST_CACHE` | where fetched engines are kept; else `holdfast` below `XDG_CACHE_HOME` or `~/.cache` |
 //! | `CHAT_NODE` | the chat node to use |
+//! | `HOLDFAST_REDIS_IMAGE`, `HOLDFAST_CHAT_IMAGE` | what containers are made of; else the official Redis image, or the engine and the node of this machine, packed |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | spans of a run are forwarded there as well |
 //! | `PATH` | where engines are looked for |
 
 use std::{env, ffi::OsString, path::PathBuf};
 
 use chaos_cluster::{
-    BinaryError, Build, Engine, EngineChoice, EngineError, Places, cache_folder, chat_node, find_or_fetch,
+    BinaryError, Build, Engine, EngineChoice, EngineError, ImageNames, Places, cache_folder, chat_node, find_or_fetch,
+    redis_image,
 };
 
 use crate::terminal;
@@ -19,6 +21,7 @@ use crate::terminal;
 pub(crate) struct Environment {
     places: Places,
     chat_node: Option<PathBuf>,
+    images: ImageNames,
     pub(crate) otlp_endpoint: Option<String>,
 }
 
@@ -34,7 +37,8 @@ impl Environment {
         Environment {
             places,
             chat_node: set("CHAT_NODE").map(PathBuf::from),
-            otlp_endpoint: set("OTEL_EXPORTER_OTLP_ENDPOINT").and_then(|url| url.into_string().ok()),
+            images: ImageNames { redis: text("HOLDFAST_REDIS_IMAGE"), chat: text("HOLDFAST_CHAT_IMAGE") },
+            otlp_endpoint: text("OTEL_EXPORTER_OTLP_ENDPOINT"),
         }
     }
 
@@ -53,11 +57,26 @@ impl Environment {
         find_or_fetch(choice, &self.places, &terminal::remark)
     }
 
+    /// The same for containers, with the images to make them of.
+    pub(crate) async fn image(&self, choice: EngineChoice) -> Result<(Engine, ImageNames), String> {
+        let given = self.images.redis.as_deref();
+        let found = redis_image(choice, given, &terminal::remark).await.map_err(|error| error.to_string())?;
+        let (redis, engine) = match found {
+            Some((name, engine)) => (Some(name), engine),
+            None => (None, self.engine(choice).map_err(|error| error.to_string())?),
+        };
+        Ok((engine, ImageNames { redis, ..self.images.clone() }))
+    }
+
     /// `$CHAT_NODE`, beside this program, or built with cargo in the workspace.
     pub(crate) fn chat_node(&self) -> Result<PathBuf, BinaryError> {
         let here = env::current_exe().unwrap_or_default();
         chat_node(self.chat_node.as_deref(), &here, Build::WhenNeeded(&terminal::remark))
     }
+}
+
+fn text(name: &str) -> Option<String> {
+    set(name).and_then(|value| value.into_string().ok())
 }
 
 /// An empty variable is an absent one.

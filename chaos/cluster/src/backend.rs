@@ -1,4 +1,4 @@
-//! The seam between a cluster and what its servers run on: processes here, containers later.
+//! The seam between a cluster and what its servers run on: processes or containers.
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +24,11 @@ pub(crate) trait Backend: Send + Sync {
 
     fn process(&self, server: Server) -> Process;
 
+    /// What it takes for its own process id: in a container that is another than ours.
+    fn pid_it_knows(&self, server: Server) -> Option<u32> {
+        self.process(server).pid()
+    }
+
     fn place(&self, server: Server) -> Place;
 }
 
@@ -47,6 +52,22 @@ pub(crate) enum Signal {
     Pause,
     /// SIGCONT.
     Resume,
+}
+
+/// Whether a signal has done what it is for.
+pub(crate) fn took_effect(signal: Signal, state: &Process) -> bool {
+    match signal {
+        Signal::Kill => state.has_ended(),
+        Signal::Pause => !matches!(state, Process::Running(_)),
+        Signal::Resume => !matches!(state, Process::Paused(_)),
+        Signal::Terminate => true,
+    }
+}
+
+/// State T. It is the first word behind the last parenthesis: the name before it may hold any character.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
 }
 
 /// What the operating system says of a server's process.

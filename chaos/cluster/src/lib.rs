@@ -1,13 +1,14 @@
 //! What is running? Topology as data becomes a started cluster of real processes, with a fault proxy between them.
 //!
 //! [`Topology`] and [`Engine`] → [`Cluster::start`] → verbs by [`Server`], [`Links`] between nodes, [`View`]s of what
-//! every node says, a [`Watcher`] for what changes. Servers run as processes of this machine behind a seam
-//! (`backend.rs`) that containers will share. Deliberately absent: which node to hurt and whether it was hurt
+//! every node says, a [`Watcher`] for what changes. Servers run as processes of this machine or in containers, behind one
+//! seam (`backend.rs`). Deliberately absent: which node to hurt and whether it was hurt
 //! (`chaos-faults`), and any judgement.
 
 mod backend;
 mod binaries;
 mod cluster;
+mod containers;
 mod engine;
 mod error;
 mod ground;
@@ -24,6 +25,7 @@ mod topology;
 pub use backend::ProcessState;
 pub use binaries::{BinaryError, Build, chat_node};
 pub use cluster::{Cluster, Options, Replaced};
+pub use containers::{ImageNames, redis_image};
 pub use engine::{
     Budget, Engine, EngineChoice, EngineError, EngineKind, EngineName, FAILED_ELECTION, NotAVersion, OLDEST, Places,
     Progress, UnknownEngine, Version, cache_folder, find_or_fetch,

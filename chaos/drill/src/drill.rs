@@ -135,7 +135,10 @@ named! {
 named! {
     /// Where the system under test runs.
     Backend {
+        /// Of this machine.
         Processes = "processes",
+        /// Of a Docker engine on this machine.
+        Containers = "containers",
     }
 }
 

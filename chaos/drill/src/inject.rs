@@ -55,7 +55,8 @@ impl Foreseen for Inject {
 
     fn supported_by(&self, backend: Backend) -> bool {
         match backend {
-            Backend::Processes => true,
+            // Whatever is done to a process can be done to a container's, and links pass through the same proxy.
+            Backend::Processes | Backend::Containers => true,
         }
     }
 

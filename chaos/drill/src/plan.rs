@@ -11,7 +11,7 @@ use chaos_observe::Length;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    drill::{Drill, Fence, When},
+    drill::{Backend, Drill, Fence, When},
     inject::Foreseen as _,
 };
 
@@ -126,9 +126,13 @@ pub(crate) fn faults_take(drill: &Drill) -> Length {
 fn blast_radius(drill: &Drill) -> Vec<String> {
     let redis = &drill.cluster.redis;
     let servers = u32::from(redis.shards) * (1 + u32::from(redis.replicas_per_shard));
+    let (what, place) = match drill.cluster.backend {
+        Backend::Processes => ("processes", "on 127.0.0.0/8"),
+        Backend::Containers => ("containers", "on a private network"),
+    };
+    let chat = drill.cluster.chat_nodes;
     let mut radius = vec![format!(
-        "{servers} Redis and {} chat processes that this run starts, on 127.0.0.0/8; nothing else on this machine",
-        drill.cluster.chat_nodes
+        "{servers} Redis and {chat} chat {what} that this run starts, {place}; nothing else on this machine"
     )];
     radius.extend(drill.steps.iter().map(|step| step.inject.blast_radius()));
     radius

@@ -22,7 +22,7 @@ mod watch_tests;
 
 use std::{path::PathBuf, time::Instant};
 
-use chaos_cluster::Engine;
+use chaos_cluster::{Engine, ImageNames};
 use chaos_observe::{RunDir, journal::Phase};
 use tokio::time::sleep;
 
@@ -44,6 +44,8 @@ use stage::Stage;
 pub struct Settings {
     pub plan: Plan,
     pub engine: Engine,
+    /// For the containers backend.
+    pub containers: Option<ImageNames>,
     /// The chat node's program.
     pub node: PathBuf,
     /// Where run directories go.

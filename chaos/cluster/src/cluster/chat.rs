@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Cluster, lock};
@@ -21,9 +22,8 @@ impl Cluster {
     pub async fn start_chat(&self, chat: ChatTopology) -> Result<(), ClusterError> {
         self.end_chat().await?;
         lock(&self.topology).chat = chat.clone();
-        for server in chat.servers() {
-            self.backend.start(server, &self.chat_launch(server, &chat)).await?;
-        }
+        let launches: Vec<_> = chat.servers().map(|server| (server, self.chat_launch(server, &chat))).collect();
+        try_join_all(launches.iter().map(|(server, launch)| self.backend.start(*server, launch))).await?;
         for server in chat.servers() {
             self.wait_until_ready(server, &chat.program).await?;
         }

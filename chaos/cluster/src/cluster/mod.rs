@@ -21,7 +21,9 @@ use std::{
 
 pub use replace::Replaced;
 
-use crate::{ChatTopology, Engine, Links, Server, Topology, backend::Backend, ground::Ground, look::Directory};
+use crate::{
+    ChatTopology, Engine, ImageNames, Links, Server, Topology, backend::Backend, ground::Ground, look::Directory,
+};
 use background::Background;
 use files::Files;
 
@@ -35,13 +37,15 @@ pub struct Options {
     pub logs: Option<PathBuf>,
     /// Data is left where it is.
     pub keep: bool,
+    /// In containers, of these images; `None`: as processes of this machine.
+    pub containers: Option<ImageNames>,
     /// Given to chat nodes as `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub otlp: Option<String>,
 }
 
 impl Options {
     pub fn new(engine: Engine) -> Options {
-        Options { engine, temp: None, logs: None, keep: false, otlp: None }
+        Options { engine, temp: None, logs: None, keep: false, containers: None, otlp: None }
     }
 }
 

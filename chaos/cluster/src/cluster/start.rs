@@ -2,18 +2,21 @@
 
 use std::{
     fs,
-    path::Path,
+    net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
 use super::{Cluster, Options, background::Background, files::Files};
 use crate::{
     ClusterError, Links, RedisTopology, Server, Topology,
     backend::{Backend, Process, evidence},
-    ground::{BUS, CHAT_NODES, Ground, REDIS_NODES},
+    containers::{Containers, Land, forward},
+    ground::{Bridge, CHAT_NODES, Ground, Loopback, REDIS_NODES},
     links::Behind,
     look::{Directory, answers},
     processes::Processes,
@@ -30,11 +33,9 @@ impl Cluster {
     /// Returns when every Redis node is ok, every replica attached and level, and every chat node ready.
     pub async fn start(topology: Topology, options: Options) -> Result<Cluster, ClusterError> {
         fits(&topology)?;
-        let ground = Arc::new(Ground::claim(topology.redis.nodes(), topology.chat.nodes)?);
         let files = Files::make(options.temp.as_deref(), options.keep)?;
-        let logs = options.logs.clone().unwrap_or_else(|| files.path().join("logs"));
-        let backend: Arc<dyn Backend> = Arc::new(Processes::new(ground.clone(), files.path().to_owned(), logs));
         let background = Background::start()?;
+        let (ground, backend, options) = settle(&topology, options, &files, &background).await?;
         let links = listen(&background, &ground, &backend, &topology.redis)?;
         let directory = Arc::new(directory(&ground, &topology.redis));
         let cluster = Cluster {
@@ -50,9 +51,8 @@ impl Cluster {
             ground,
         };
         // From here on dropping the cluster ends what was started.
-        for server in topology.redis.servers() {
-            cluster.launch_redis(server, &topology.redis).await?;
-        }
+        // A process starts in a millisecond, a container in a fifth of a second.
+        try_join_all(topology.redis.servers().map(|server| cluster.launch_redis(server, &topology.redis))).await?;
         for server in topology.redis.servers() {
             cluster.wait_until_serving(server).await?;
         }
@@ -83,6 +83,7 @@ impl Cluster {
             let Some(pid) = state.pid() else {
                 return Err(self.did_not_start(server, &self.options.engine.program, &state));
             };
+            let pid = self.backend.pid_it_knows(server).unwrap_or(pid);
             let seen = match serving(self.backend.place(server).address, pid).await {
                 Ok(()) => return Ok(()),
                 Err(Unserved::Foreign(why)) => return failed(why),
@@ -118,7 +119,7 @@ enum Unserved {
     Foreign(String),
 }
 
-async fn serving(address: std::net::SocketAddr, pid: u32) -> Result<(), Unserved> {
+async fn serving(address: SocketAddr, pid: u32) -> Result<(), Unserved> {
     let asked = tokio::time::timeout(Duration::from_secs(1), resp::ask_once(address, &[&["INFO"]])).await;
     let answers = asked.map_err(|_| Unserved::NotYet("no answer within 1s".to_owned()))?;
     let answers = answers.map_err(|error| Unserved::NotYet(error.to_string()))?;
@@ -156,6 +157,48 @@ fn fits(topology: &Topology) -> Result<(), ClusterError> {
     Ok(())
 }
 
+/// Finds the place where the servers will run.
+async fn settle(
+    topology: &Topology,
+    mut options: Options,
+    files: &Files,
+    background: &Background,
+) -> Result<(Arc<Ground>, Arc<dyn Backend>, Options), ClusterError> {
+    let (redis, chat) = (topology.redis.nodes(), topology.chat.nodes);
+    let root = files.path().to_owned();
+    let logs = options.logs.clone().unwrap_or_else(|| root.join("logs"));
+    let Some(images) = options.containers.clone() else {
+        let ground = Arc::new(Ground::Loopback(Loopback::claim(redis, chat)?));
+        let backend = Arc::new(Processes::new(ground.clone(), root, logs));
+        return Ok((ground, backend, options));
+    };
+    let run = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let land = background.handle().spawn(async move { Land::take(&run).await }).await;
+    let land = land.map_err(|error| ClusterError::Ground(format!("the containers backend: {error}")))??;
+    let bridge = Bridge::claim(land.gateway(), redis, chat)?;
+    options.otlp = options.otlp.map(|url| reachable(&url, &land, background)).transpose()?;
+    let ground = Arc::new(Ground::Bridge(bridge));
+    let (root, logs) = (absolute(&root)?, absolute(&logs)?);
+    let backend = Containers::new(land, images, ground.clone(), root, logs, background.handle().clone());
+    Ok((ground, Arc::new(backend), options))
+}
+
+/// Mounts need whole paths.
+fn absolute(path: &Path) -> Result<PathBuf, ClusterError> {
+    std::path::absolute(path).map_err(|error| ClusterError::Ground(format!("{}: {error}", path.display())))
+}
+
+/// The same from within a container: what listens on loopback gets a door on the private network.
+fn reachable(url: &str, land: &Land, background: &Background) -> Result<String, ClusterError> {
+    let authority = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let Some(local) = authority.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback()) else {
+        return Ok(url.to_owned());
+    };
+    let door = forward(background.handle(), land.gateway().into(), local)
+        .map_err(|error| ClusterError::Ground(format!("a door to {url} on the private network: {error}")))?;
+    Ok(url.replace(authority, &door.to_string()))
+}
+
 fn listen(
     background: &Background,
     ground: &Ground,
@@ -169,14 +212,14 @@ fn listen(
     let gone = Arc::new(move |node| {
         processes.upgrade().is_none_or(|backend| backend.process(Server::Redis(node)).has_ended())
     });
-    Links::listen(background.handle(), &nodes, BUS, gone)
+    Links::listen(background.handle(), &nodes, ground, gone)
         .map_err(|error| ClusterError::Ground(format!("the fault proxy cannot listen: {error}")))
 }
 
 fn directory(ground: &Ground, redis: &RedisTopology) -> Directory {
     Directory {
         direct: redis.servers().map(|server| (server, ground.own(server))).collect(),
-        announced: redis.servers().map(|server| (ground.announced(server).ip(), server)).collect(),
+        announced: redis.servers().map(|server| (ground.announced(server), server)).collect(),
     }
 }
 

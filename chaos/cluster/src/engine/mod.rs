@@ -18,6 +18,7 @@ use std::{ffi::OsString, fmt, path::PathBuf};
 pub use budget::{Budget, FAILED_ELECTION};
 pub use cache::cache_folder;
 pub use choice::{EngineChoice, EngineName, OLDEST, UnknownEngine};
+pub(crate) use version::announced;
 pub use version::{EngineKind, NotAVersion, Version};
 
 /// A server that runs here, and what it says of itself.

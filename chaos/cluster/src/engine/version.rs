@@ -58,7 +58,7 @@ impl fmt::Display for EngineKind {
 
 /// Reads what `--version` prints: `Redis server v=7.0.15 sha=…` or `Valkey server v=9.1.2 sha=…`. (Over the wire
 /// Valkey calls itself Redis 7.2.4; here it does not.)
-pub(super) fn announced(text: &str) -> Option<(EngineKind, Version)> {
+pub(crate) fn announced(text: &str) -> Option<(EngineKind, Version)> {
     let mut words = text.split_whitespace();
     let kind = match words.next()? {
         "Redis" => EngineKind::Redis,

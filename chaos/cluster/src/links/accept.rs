@@ -68,7 +68,7 @@ impl Door {
             kind,
             upstream: self.upstream,
             // The destination then sees the source's address, not the proxy's.
-            from: matches!(source, Node::Redis(_)).then_some(source_address),
+            from: (self.map.lends_addresses && matches!(source, Node::Redis(_))).then_some(source_address),
             map: self.map.clone(),
         }
     }

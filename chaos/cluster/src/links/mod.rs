@@ -27,6 +27,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 
 pub use state::{Carried, Kind, LinkState, Node};
 
+use crate::ground::{BUS, Ground};
 use accept::Door;
 pub(crate) use lives::Gone;
 use lives::Lives;
@@ -49,6 +50,8 @@ pub struct Links {
 
 /// What the relays share.
 pub(crate) struct Map {
+    /// Whether a connection can be made from its source's own address.
+    lends_addresses: bool,
     wires: Mutex<BTreeMap<(Node, Node, Kind), Arc<Wire>>>,
     addresses: BTreeMap<IpAddr, u8>,
     lives: Lives,
@@ -66,16 +69,16 @@ impl Map {
 }
 
 impl Links {
-    /// Listens for every node; `bus_offset` above the client port is the bus. `gone` tells of a node whose process no
-    /// longer runs.
-    pub(crate) fn listen(runtime: &Handle, nodes: &[Behind], bus_offset: u16, gone: Gone) -> io::Result<Links> {
+    /// Listens for every node. `gone` tells of a node whose process no longer runs.
+    pub(crate) fn listen(runtime: &Handle, nodes: &[Behind], ground: &Ground, gone: Gone) -> io::Result<Links> {
         let addresses = nodes.iter().map(|behind| (behind.own.ip(), behind.node)).collect();
         let lives = Lives::new(nodes.iter().map(|behind| behind.node), gone);
-        let map = Arc::new(Map { wires: Mutex::default(), addresses, lives });
+        let lends_addresses = ground.lends_addresses();
+        let map = Arc::new(Map { lends_addresses, wires: Mutex::default(), addresses, lives });
         let mut links = Links { map, doors: Vec::new() };
         let _inside = runtime.enter();
         for behind in nodes {
-            for (offset, bus) in [(0, false), (bus_offset, true)] {
+            for (offset, bus) in [(0, false), (BUS, true)] {
                 let door = Door::open(behind, offset, bus, links.map.clone())?;
                 links.doors.push(runtime.spawn(door.serve()));
             }

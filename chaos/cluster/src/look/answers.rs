@@ -53,7 +53,7 @@ fn online(replication: &BTreeMap<&str, &str>, directory: &Directory) -> BTreeMap
         .filter(|(name, _)| name.strip_prefix("slave").is_some_and(|rest| rest.parse::<u32>().is_ok()));
     let online = replicas.filter_map(|(_, value)| {
         let parts: BTreeMap<&str, &str> = value.split(',').filter_map(|part| part.split_once('=')).collect();
-        let server = directory.named(parts.get("ip")?)?;
+        let server = directory.named(&format!("{}:{}", parts.get("ip")?, parts.get("port")?))?;
         (parts.get("state") == Some(&"online")).then(|| (server, number(&parts, "offset")))
     });
     online.collect()
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn only_replicas_that_are_online_count() {
-        let announced = (1..=3).map(|number: u8| ([127, 64, 0, 100 + number].into(), Server::Redis(number)));
+        let announced = (1..=3).map(|number: u8| (([127, 64, 0, 100 + number], 1).into(), Server::Redis(number)));
         let directory = Directory { direct: BTreeMap::new(), announced: announced.collect() };
         let info = "role:master\r\nslave0:ip=127.64.0.102,port=1,state=online,offset=70,lag=0\r\n\
                     slave1:ip=127.64.0.103,port=1,state=wait_bgsave,offset=0,lag=0\r\nslave_repl_offset:9\r\n";

@@ -9,7 +9,7 @@ mod watch;
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,14 +28,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 #[derive(Clone, Default)]
 pub(crate) struct Directory {
     pub(crate) direct: BTreeMap<Server, SocketAddr>,
-    pub(crate) announced: BTreeMap<IpAddr, Server>,
+    pub(crate) announced: BTreeMap<SocketAddr, Server>,
 }
 
 impl Directory {
-    /// By the address in a node's answer: `127.0.0.1`, or `127.0.0.1:7000@17000,host`.
+    /// By the address in a node's answer: `127.0.0.1:7000`, or `127.0.0.1:7000@17000,host`.
     fn named(&self, address: &str) -> Option<Server> {
-        let host = address.split([':', '@', ',']).next()?;
-        self.announced.get(&host.parse().ok()?).copied()
+        let address = address.split(['@', ',']).next()?;
+        self.announced.get(&address.parse().ok()?).copied()
     }
 }
 

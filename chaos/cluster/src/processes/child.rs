@@ -1,6 +1,6 @@
 //! One process that we started. Its id stays its own until it is waited for here, so it can be signalled by id.
 
-use std::{fs, io, os::unix::process::ExitStatusExt, process};
+use std::{io, os::unix::process::ExitStatusExt, process};
 
 use nix::{
     errno::Errno,
@@ -8,7 +8,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::backend::{Process, Signal};
+use crate::backend::{Process, Signal, is_stopped};
 
 pub(super) struct Child {
     process: process::Child,
@@ -64,10 +64,4 @@ fn ended(status: process::ExitStatus) -> String {
         (None, Some(code)) => format!("ended with exit code {code}"),
         (None, None) => "ended".to_owned(),
     }
-}
-
-/// The state is the first word behind the last parenthesis: the name before it may hold any character.
-fn is_stopped(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
 }

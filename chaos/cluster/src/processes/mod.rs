@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     ClusterError, Server,
-    backend::{Backend, Launch, Place, Process, Signal, Verb, evidence},
+    backend::{Backend, Launch, Place, Process, Signal, Verb, evidence, took_effect},
     ground::Ground,
 };
 use child::Child;
@@ -87,15 +87,6 @@ fn program(launch: &Launch) -> io::Result<PathBuf> {
         std::path::absolute(&launch.program)
     } else {
         Ok(launch.program.clone())
-    }
-}
-
-fn took_effect(signal: Signal, state: &Process) -> bool {
-    match signal {
-        Signal::Kill => state.has_ended(),
-        Signal::Pause => !matches!(state, Process::Running(_)),
-        Signal::Resume => !matches!(state, Process::Paused(_)),
-        Signal::Terminate => true,
     }
 }
 

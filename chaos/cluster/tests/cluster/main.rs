@@ -4,6 +4,7 @@
 
 mod boot;
 mod chat;
+mod containers;
 mod cut;
 mod delay;
 mod engines;

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
 use chaos_cluster::{
-    ChatTopology, Cluster, Engine, EngineChoice, Options, Places, RedisTopology, Server, Topology, cache_folder,
-    find_or_fetch,
+    ChatTopology, Cluster, Engine, EngineChoice, ImageNames, Options, Places, RedisTopology, Server, Topology,
+    cache_folder, find_or_fetch,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -28,8 +28,11 @@ pub(crate) fn engine() -> Engine {
     ENGINE.clone()
 }
 
+/// With `HOLDFAST_BACKEND=containers` everything runs in containers, of this machine's engine.
 pub(crate) fn options() -> Options {
     let mut options = Options::new(engine());
+    let backend = std::env::var_os("HOLDFAST_BACKEND");
+    options.containers = backend.is_some_and(|name| name == "containers").then(ImageNames::default);
     options.temp = Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("clusters"));
     options
 }

@@ -94,6 +94,7 @@ impl<'r> Stage<'r> {
             temp: settings.keep.then(|| dir.path().join("data")),
             logs: Some(dir.logs()),
             keep: settings.keep,
+            containers: settings.containers.clone(),
             otlp: Some(receiver.endpoint().to_owned()),
         };
         let cluster = Cluster::start(chat::topology(settings), options).await.map_err(harness)?;

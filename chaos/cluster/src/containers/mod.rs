@@ -1,0 +1,333 @@
+//! The containers backend: every server a container on a private network of a Docker engine, with a fixed address.
+//!
+//! Programs of this machine are packed into images ([`image`]); data directories are mounted at the paths that they have
+//! here, so that what a program is told is true on both sides. Links between nodes go through the same fault proxy as
+//! those of processes: it listens on this machine's address of the network. A child process removes everything by label,
+//! also after a SIGKILL of ours ([`reaper`]).
+//!
+//! Linux only, with an engine on this machine. testcontainers finds the engine and builds images; containers are made
+//! through its client, because its own start can neither give a fixed address nor send a signal.
+
+mod docker;
+mod forward;
+mod image;
+mod network;
+mod probe;
+mod reaper;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::{self, OpenOptions},
+    io::Write,
+    net::Ipv4Addr,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bollard::{
+    Docker,
+    models::{
+        ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, Mount, MountType, NetworkingConfig,
+        PortBinding,
+    },
+    query_parameters::{
+        CreateContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    },
+};
+use futures_util::StreamExt;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
+
+use docker::{connect, is_gone, sentence};
+pub(crate) use forward::forward;
+pub use image::ImageNames;
+use image::{Images, official_image};
+use network::Network;
+pub use probe::redis_image;
+use reaper::Reaper;
+
+use crate::{
+    ClusterError, Server,
+    backend::{Backend, Launch, Place, Process, Signal, Verb, evidence, is_stopped, took_effect},
+    ground::{Bridge, Ground},
+};
+
+const LABEL: &str = "holdfast.run";
+/// The engine takes up to a second for what a process does in milliseconds.
+const EFFECT: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// What a run has of an engine before its first container.
+pub(crate) struct Land {
+    docker: Docker,
+    network: Network,
+    /// Dropped at last: it removes everything.
+    _reaper: Reaper,
+}
+
+impl Land {
+    pub(crate) async fn take(run: &str) -> Result<Land, ClusterError> {
+        let docker = connect().await?;
+        let reaper = Reaper::start(&format!("{LABEL}={run}"))?;
+        let network = Network::create(&docker, run).await?;
+        Ok(Land { docker, network, _reaper: reaper })
+    }
+
+    /// This machine's address on the private network.
+    pub(crate) fn gateway(&self) -> Ipv4Addr {
+        self.network.gateway
+    }
+}
+
+pub(crate) struct Containers {
+    /// The engine is asked from here: a request that was begun ends, and no connection dies with a test's own runtime.
+    background: Handle,
+    run: Arc<Run>,
+}
+
+struct Run {
+    ground: Arc<Ground>,
+    images: Images,
+    root: PathBuf,
+    logs: PathBuf,
+    known: Arc<Mutex<BTreeMap<Server, Container>>>,
+    land: Land,
+}
+
+struct Container {
+    id: String,
+    pid: u32,
+    /// Once it has ended: how.
+    ended: Option<String>,
+}
+
+impl Containers {
+    pub(crate) fn new(
+        land: Land,
+        names: ImageNames,
+        ground: Arc<Ground>,
+        root: PathBuf,
+        logs: PathBuf,
+        background: Handle,
+    ) -> Containers {
+        let (images, known) = (Images::new(names), Arc::default());
+        Containers { background, run: Arc::new(Run { ground, images, root, logs, known, land }) }
+    }
+
+    async fn background<W>(&self, server: Server, work: W) -> Result<(), ClusterError>
+    where
+        W: Future<Output = Result<(), ClusterError>> + Send + 'static,
+    {
+        let lost = |error| ClusterError::Process { server, why: format!("was lost: {error}"), log: String::new() };
+        self.background.spawn(work).await.map_err(lost)?
+    }
+}
+
+impl Run {
+    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<Server, Container>) -> T) -> T {
+        work(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn start(&self, server: Server, launch: &Launch) -> Result<(), ClusterError> {
+        if let Some(pid) = self.process(server).pid() {
+            let why = format!("cannot be started: it runs already (pid {pid})");
+            return Err(ClusterError::Process { server, why, log: String::new() });
+        }
+        let failed = |doing: &str, error: &bollard::errors::Error| ClusterError::Process {
+            server,
+            why: format!("cannot be {doing}: {}", sentence(error)),
+            log: evidence(&self.place(server).log),
+        };
+        if let Some(old) = self.with(|known| known.remove(&server)) {
+            let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+            let removed = self.land.docker.remove_container(&old.id, Some(options)).await;
+            removed
+                .or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })
+                .map_err(|error| failed("removed", &error))?;
+        }
+        let body = self.body(server, launch).await?;
+        let options =
+            CreateContainerOptionsBuilder::new().name(&format!("{}-{server}", self.land.network.name)).build();
+        let id =
+            self.land.docker.create_container(Some(options), body).await.map_err(|error| failed("made", &error))?.id;
+        // Known before it runs: whoever drops this future leaves nothing that is not.
+        self.with(|known| known.insert(server, Container { id: id.clone(), pid: 0, ended: None }));
+        self.land.docker.start_container(&id, None).await.map_err(|error| failed("started", &error))?;
+        let seen = self.land.docker.inspect_container(&id, None).await.map_err(|error| failed("looked at", &error))?;
+        let pid = seen.state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+        self.with(|known| {
+            if let Some(container) = known.get_mut(&server) {
+                container.pid = pid;
+            }
+        });
+        tokio::spawn(follow(self.land.docker.clone(), id.clone(), self.place(server).log));
+        tokio::spawn(wait(self.land.docker.clone(), id, server, self.known.clone()));
+        Ok(())
+    }
+
+    async fn body(&self, server: Server, launch: &Launch) -> Result<ContainerCreateBody, ClusterError> {
+        let place = self.place(server);
+        let unwritable = |error| ClusterError::Process {
+            server,
+            why: format!("{} cannot be made: {error}", place.data.display()),
+            log: String::new(),
+        };
+        fs::create_dir_all(&place.data).and_then(|()| fs::create_dir_all(&self.logs)).map_err(unwritable)?;
+        let (image, command) = self.images.of(&self.land.docker, server, launch).await?;
+        let data = place.data.display().to_string();
+        let mount = |path: String| Mount {
+            typ: Some(MountType::BIND),
+            source: Some(path.clone()),
+            target: Some(path),
+            ..Mount::default()
+        };
+        let port = format!("{}/tcp", place.address.port());
+        let (mut exposed, mut bindings) = (Vec::new(), HashMap::new());
+        if let (Server::Chat(_), Ground::Bridge(ground)) = (server, &*self.ground) {
+            exposed.push(port.clone());
+            bindings.insert(port, Some(vec![published(ground, server)]));
+        }
+        let address = EndpointIpamConfig { ipv4_address: Some(place.address.ip().to_string()), ..Default::default() };
+        let endpoint = EndpointSettings { ipam_config: Some(address), ..Default::default() };
+        Ok(ContainerCreateBody {
+            image: Some(image),
+            cmd: Some(command),
+            user: Some(format!("{}:{}", nix::unistd::getuid(), nix::unistd::getgid())),
+            working_dir: Some(data.clone()),
+            env: Some(launch.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            labels: Some(HashMap::from([(LABEL.to_owned(), self.land.network.name.clone())])),
+            exposed_ports: Some(exposed),
+            host_config: Some(HostConfig {
+                mounts: Some(vec![mount(data)]),
+                network_mode: Some(self.land.network.name.clone()),
+                port_bindings: Some(bindings),
+                security_opt: Some(vec!["no-new-privileges".to_owned()]),
+                ..Default::default()
+            }),
+            networking_config: Some(NetworkingConfig {
+                endpoints_config: Some(HashMap::from([(self.land.network.name.clone(), endpoint)])),
+            }),
+            ..Default::default()
+        })
+    }
+
+    async fn send(&self, server: Server, signal: Signal) -> Result<(), ClusterError> {
+        let failed = |why: String| ClusterError::Process { server, why, log: String::new() };
+        let Some(id) = self.with(|known| known.get(&server).map(|container| container.id.clone())) else {
+            return Err(failed("was never started".to_owned()));
+        };
+        if self.process(server).has_ended() {
+            return Ok(());
+        }
+        let options = KillContainerOptionsBuilder::new().signal(number(signal)).build();
+        match self.land.docker.kill_container(&id, Some(options)).await {
+            Ok(()) => {}
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(failed(format!("cannot be sent {signal:?}: {}", sentence(&error)))),
+        }
+        let until = Instant::now() + EFFECT;
+        while !took_effect(signal, &self.process(server)) {
+            if Instant::now() > until {
+                let state = self.process(server);
+                return Err(failed(format!("was sent {signal:?} and is {state} after {EFFECT:?}")));
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    fn process(&self, server: Server) -> Process {
+        self.with(|known| match known.get(&server) {
+            None => Process::Ended("was never started".to_owned()),
+            Some(Container { ended: Some(how), .. }) => Process::Ended(how.clone()),
+            // Made, and not started yet.
+            Some(Container { pid: 0, .. }) => Process::Ended("did not start".to_owned()),
+            // The engine tells of an end later than the kernel.
+            Some(Container { pid, .. }) if !fs::exists(format!("/proc/{pid}")).unwrap_or(false) => {
+                Process::Ended("ended".to_owned())
+            }
+            Some(Container { pid, .. }) if is_stopped(*pid) => Process::Paused(*pid),
+            Some(Container { pid, .. }) => Process::Running(*pid),
+        })
+    }
+
+    fn place(&self, server: Server) -> Place {
+        Place {
+            address: self.ground.own(server),
+            data: self.root.join(server.to_string()),
+            log: self.logs.join(format!("{server}.log")),
+        }
+    }
+}
+
+/// To the container's first process, as the engine would.
+fn number(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Kill => "KILL",
+        Signal::Terminate => "TERM",
+        Signal::Pause => "STOP",
+        Signal::Resume => "CONT",
+    }
+}
+
+fn published(ground: &Bridge, server: Server) -> PortBinding {
+    let address = ground.published(server);
+    PortBinding { host_ip: Some(address.ip().to_string()), host_port: Some(address.port().to_string()) }
+}
+
+/// Appends what it writes to its log, until it ends.
+async fn follow(docker: Docker, id: String, log: PathBuf) {
+    let Ok(mut file) = OpenOptions::new().create(true).append(true).open(log) else { return };
+    let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
+    let mut lines = docker.logs(&id, Some(options));
+    while let Some(Ok(line)) = lines.next().await {
+        let _ = file.write_all(&line.into_bytes());
+    }
+}
+
+/// Writes down how it ends.
+async fn wait(docker: Docker, id: String, server: Server, known: Arc<Mutex<BTreeMap<Server, Container>>>) {
+    let how = match docker.wait_container(&id, None).next().await {
+        Some(Ok(ended)) => format!("ended with exit code {}", ended.status_code),
+        Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) if code > 128 => {
+            format!("ended by signal {}", code - 128)
+        }
+        Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => {
+            format!("ended with exit code {code}")
+        }
+        Some(Err(error)) => format!("cannot be waited for: {}", sentence(&error)),
+        None => "ended".to_owned(),
+    };
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(container) = known.get_mut(&server).filter(|container| container.id == id) {
+        container.ended = Some(how);
+    }
+}
+
+impl Backend for Containers {
+    fn start<'a>(&'a self, server: Server, launch: &'a Launch) -> Verb<'a> {
+        let (run, launch) = (self.run.clone(), launch.clone());
+        Box::pin(self.background(server, async move { run.start(server, &launch).await }))
+    }
+
+    fn signal(&self, server: Server, signal: Signal) -> Verb<'_> {
+        let run = self.run.clone();
+        Box::pin(self.background(server, async move { run.send(server, signal).await }))
+    }
+
+    fn process(&self, server: Server) -> Process {
+        self.run.process(server)
+    }
+
+    /// The first of its namespace.
+    fn pid_it_knows(&self, server: Server) -> Option<u32> {
+        self.process(server).pid().map(|_| 1)
+    }
+
+    fn place(&self, server: Server) -> Place {
+        self.run.place(server)
+    }
+}
