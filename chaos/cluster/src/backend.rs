@@ -6,7 +6,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     pin::Pin,
+    time::Duration,
 };
+
+use tokio::time::{Instant, sleep};
 
 use crate::{ClusterError, Server};
 
@@ -54,8 +57,26 @@ pub(crate) enum Signal {
     Resume,
 }
 
-/// Whether a signal has done what it is for.
-pub(crate) fn took_effect(signal: Signal, state: &Process) -> bool {
+/// A kill or a stop takes effect within milliseconds, unless the process waits for a disk.
+const EFFECT: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Until a signal that was sent has done what it is for; otherwise what is seen instead.
+pub(crate) async fn effect(signal: Signal, state: impl Fn() -> Process) -> Result<(), String> {
+    let until = Instant::now() + EFFECT;
+    loop {
+        let state = state();
+        if took_effect(signal, &state) {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            return Err(format!("was sent {signal:?} and is {state} after {EFFECT:?}"));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn took_effect(signal: Signal, state: &Process) -> bool {
     match signal {
         Signal::Kill => state.has_ended(),
         Signal::Pause => !matches!(state, Process::Running(_)),

@@ -96,9 +96,8 @@ pub(super) async fn present(docker: &Docker, name: &str) -> Result<(), ClusterEr
 async fn pack(program: &Path, environment: &BTreeMap<String, String>) -> Result<String, ClusterError> {
     let failed = |why: String| ClusterError::Ground(format!("an image of {}: {why}", program.display()));
     let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let bytes = std::fs::read(program).map_err(|error| failed(error.to_string()))?;
     let libraries = libraries(program, environment).map_err(failed)?;
-    let tag: String = Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let tag = tag(program, &libraries).map_err(|error| failed(error.to_string()))?;
     let inside = format!("/usr/local/bin/{name}");
     let dockerfile = format!("FROM scratch\nCOPY root /\nENTRYPOINT [\"{inside}\"]\n");
     let image = GenericBuildableImage::new(format!("holdfast/{name}"), &tag).with_dockerfile_string(dockerfile);
@@ -110,6 +109,16 @@ async fn pack(program: &Path, environment: &BTreeMap<String, String>) -> Result<
     let options = testcontainers::core::BuildImageOptions::new().with_skip_if_exists(true);
     let _built = image.build_image_with(options).await.map_err(|error| failed(error.to_string()))?;
     Ok(format!("holdfast/{name}:{tag}"))
+}
+
+/// Sixteen digits of what is in it.
+fn tag(program: &Path, libraries: &[PathBuf]) -> std::io::Result<String> {
+    let mut contents = Sha256::new();
+    for file in libraries.iter().map(PathBuf::as_path).chain([program]) {
+        contents.update(std::fs::read(file)?);
+    }
+    let digest = contents.finalize();
+    Ok(digest.iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
 /// As `ldd` names them, the loader among them; none for a program that is linked statically.

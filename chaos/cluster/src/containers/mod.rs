@@ -22,7 +22,6 @@ use std::{
     net::Ipv4Addr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use bollard::{
@@ -36,10 +35,7 @@ use bollard::{
     },
 };
 use futures_util::StreamExt;
-use tokio::{
-    runtime::Handle,
-    time::{Instant, sleep},
-};
+use tokio::runtime::Handle;
 
 use docker::{connect, is_gone, sentence};
 pub(crate) use forward::forward;
@@ -51,14 +47,11 @@ use reaper::Reaper;
 
 use crate::{
     ClusterError, Server,
-    backend::{Backend, Launch, Place, Process, Signal, Verb, evidence, is_stopped, took_effect},
+    backend::{Backend, Launch, Place, Process, Signal, Verb, effect, evidence, is_stopped},
     ground::{Bridge, Ground},
 };
 
 const LABEL: &str = "holdfast.run";
-/// The engine takes up to a second for what a process does in milliseconds.
-const EFFECT: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// What a run has of an engine before its first container.
 pub(crate) struct Land {
@@ -228,15 +221,7 @@ impl Run {
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(failed(format!("cannot be sent {signal:?}: {}", sentence(&error)))),
         }
-        let until = Instant::now() + EFFECT;
-        while !took_effect(signal, &self.process(server)) {
-            if Instant::now() > until {
-                let state = self.process(server);
-                return Err(failed(format!("was sent {signal:?} and is {state} after {EFFECT:?}")));
-            }
-            sleep(LOOK_AGAIN).await;
-        }
-        Ok(())
+        effect(signal, || self.process(server)).await.map_err(failed)
     }
 
     fn process(&self, server: Server) -> Process {

@@ -14,7 +14,7 @@ use super::{connect, image::present, official_image, sentence};
 use crate::{ClusterError, Engine, EngineChoice, Progress, engine::announced};
 
 /// A registry that does not answer by then is none.
-const PULL: Duration = Duration::from_secs(120);
+const PULL: Duration = Duration::from_mins(2);
 const SERVERS: [&str; 2] = ["redis-server", "valkey-server"];
 
 /// The image to run Redis from, and the engine in it: `given`, or the official one, pulled when it must be. `None` when

@@ -12,21 +12,14 @@ use std::{
     path::PathBuf,
     process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
-
-use tokio::time::{Instant, sleep};
 
 use crate::{
     ClusterError, Server,
-    backend::{Backend, Launch, Place, Process, Signal, Verb, evidence, took_effect},
+    backend::{Backend, Launch, Place, Process, Signal, Verb, effect, evidence},
     ground::Ground,
 };
 use child::Child;
-
-/// A kill or a stop takes effect within milliseconds, unless the process waits for a disk.
-const EFFECT: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 pub(crate) struct Processes {
     ground: Arc<Ground>,
@@ -69,15 +62,7 @@ impl Processes {
             Some(Err(error)) => return Err(failed(format!("cannot be sent {signal:?}: {error}"))),
             Some(Ok(())) => {}
         }
-        let until = Instant::now() + EFFECT;
-        while !took_effect(signal, &self.process(server)) {
-            if Instant::now() > until {
-                let state = self.process(server);
-                return Err(failed(format!("was sent {signal:?} and is {state} after {EFFECT:?}")));
-            }
-            sleep(LOOK_AGAIN).await;
-        }
-        Ok(())
+        effect(signal, || self.process(server)).await.map_err(failed)
     }
 }
 
