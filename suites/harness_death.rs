@@ -13,17 +13,21 @@ use chaos_cluster::{ChatTopology, Cluster, EngineChoice, Options, RedisTopology,
 
 use crate::{
     wait::PATIENCE,
-    warm::{fresh_seed, ground, node_program, place, play, turn},
+    warm::{fresh_seed, ground, in_containers, node_program, place, play, turn},
 };
 
 /// The last of them is when the cluster is complete.
 const MOMENTS: u32 = 10;
-/// Forming a cluster takes about two seconds, so that most moments fall into it.
-const LATEST: Duration = Duration::from_millis(2200);
+/// Booting takes about so long, so that most moments fall into it.
+fn latest() -> Duration {
+    if in_containers() { Duration::from_millis(4500) } else { Duration::from_millis(2200) }
+}
+
 /// Nine Redis processes and three chat nodes.
 const COMPLETE: usize = 12;
 const LOOK: Duration = Duration::from_millis(20);
-const GONE_WITHIN: Duration = Duration::from_secs(3);
+/// Containers are removed one after the other.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
 /// Where the started harness makes its cluster.
 const HOME: &str = "HOLDFAST_HARNESS_HOME";
 /// Set: it ends by itself when the cluster runs.
@@ -38,7 +42,7 @@ fn a_killed_harness_leaves_nothing_running() {
     eprintln!("seed {random}");
     for nth in 1..=MOMENTS {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = LATEST.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64);
+        let moment = latest().mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64);
         let mut harness = start(home.path(), false);
         let latest = Instant::now() + if nth == MOMENTS { PATIENCE } else { moment };
         while Instant::now() < latest && running_below(home.path()).len() < COMPLETE {
@@ -99,11 +103,23 @@ fn running_below(home: &Path) -> Vec<u32> {
     pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder.starts_with(home))).collect()
 }
 
+/// Containers and networks of the runs that made a folder there.
+fn containers_of(home: &Path) -> String {
+    let runs = fs::read_dir(home).expect("a folder").flatten();
+    let labels = runs.map(|run| format!("label=holdfast.run={}", run.file_name().display()));
+    let of = |label: &String, what: &[&str]| {
+        let said = Command::new("docker").args(what).args(["--filter", label]).output().expect("the docker command");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    labels.map(|label| of(&label, &["ps", "-aq"]) + &of(&label, &["network", "ls", "-q"])).collect()
+}
+
 fn assert_all_gone(home: &Path) {
     let deadline = Instant::now() + GONE_WITHIN;
     loop {
-        let left = running_below(home);
-        if left.is_empty() {
+        let left = (running_below(home), if in_containers() { containers_of(home) } else { String::new() });
+        if left.0.is_empty() && left.1.is_empty() {
             return;
         }
         assert!(Instant::now() < deadline, "left running: {left:?}");

@@ -113,12 +113,19 @@ pub(crate) fn node_program() -> PathBuf {
     chat_node(given.as_deref(), &beside, Build::Never).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// What `$HOLDFAST_BACKEND` asks for.
+pub(crate) fn in_containers() -> bool {
+    match env::var("HOLDFAST_BACKEND").as_deref() {
+        Ok("containers") => true,
+        Ok("" | "processes") | Err(_) => false,
+        Ok(other) => panic!("HOLDFAST_BACKEND is {other:?}: processes or containers"),
+    }
+}
+
 /// The engine to run on, and the images if `$HOLDFAST_BACKEND` is `containers`.
 pub(crate) async fn place(choice: EngineChoice) -> (Engine, Option<ImageNames>) {
-    match env::var("HOLDFAST_BACKEND").as_deref() {
-        Ok("containers") => {}
-        Ok("" | "processes") | Err(_) => return (engine(choice).await, None),
-        Ok(other) => panic!("HOLDFAST_BACKEND is {other:?}: processes or containers"),
+    if !in_containers() {
+        return (engine(choice).await, None);
     }
     let given = |name: &str| env::var(name).ok().filter(|image| !image.is_empty());
     let redis = given("HOLDFAST_REDIS_IMAGE");
