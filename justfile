@@ -15,6 +15,10 @@ chaos drill="primary-kill" *options:
 test:
     cargo test
 
+# The scenarios of the suites again, in containers (needs a Docker engine)
+test-containers *filter:
+    HOLDFAST_BACKEND=containers cargo test --test suites -- {{ filter }}
+
 # Format, clippy (then what is shipped without what only debug builds have), licences and sources of dependencies
 lint:
     cargo fmt --all --check
