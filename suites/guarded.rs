@@ -172,6 +172,10 @@ impl Guarded {
     pub(crate) fn end_replica(&mut self) {
         self.replica.process.end();
     }
+
+    pub(crate) fn end_primary(&mut self) {
+        self.primary.process.end();
+    }
 }
 
 impl Redis {

@@ -4,9 +4,13 @@
 //! and end with a [`verdict`] of the same checkers that judge drills. `controls` break one rule of the protocol each
 //! and pass only when that is noticed: without them nobody would know that the promises were really tested.
 
+mod behind_nginx;
+mod chat_node;
 mod controls;
 mod guarded;
 mod harness_death;
+mod http;
+mod nginx;
 mod node_loss;
 mod over_tls;
 mod planted_drops;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 const BOUND: Duration = Duration::from_secs(2);
-const PROMISED: [Rule; 6] = [Rule::R1, Rule::R4, Rule::R6, Rule::R8, Rule::R10, Rule::R12];
+pub(crate) const PROMISED: [Rule; 6] = [Rule::R1, Rule::R4, Rule::R6, Rule::R8, Rule::R10, Rule::R12];
 
 fn crowd() -> FanOut {
     let content = ContentSize { least: 24, most: 60 };

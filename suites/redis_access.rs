@@ -1,69 +1,22 @@
 //! What keeps a node from its Redis is named on `/ready` and once in the log, and never with the secret; and with the
 //! right settings messages are acked and delivered over TLS.
 
-use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    process::{Command, Stdio},
-    sync::{Arc, Mutex},
-};
+use std::net::SocketAddr;
 
-use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use serde_json::json;
+use tokio::net::TcpListener;
 
 use crate::{
+    chat_node::ChatNode,
     guarded::{Authority, Guarded, PASSWORD, Terminator},
-    process::Process,
     stock_client::{Door, StockClient},
     wait::{PATIENCE, eventually},
-    warm::{self, play},
+    warm::play,
 };
 
 const WRONG: &str = "wr0ng-password";
 
-/// A chat node of its own.
-pub(crate) struct Node {
-    _process: Process,
-    log: Arc<Mutex<Vec<String>>>,
-}
-
-impl Node {
-    pub(crate) fn start(flags: &[&str]) -> Node {
-        let mut command = Command::new(warm::node_program());
-        command.args(["--listen", "127.0.0.1:0", "--auth", "none"]).args(flags);
-        let mut process = Process::start(command.stderr(Stdio::piped()));
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let lines = BufReader::new(process.child().stderr.take().expect("its log")).lines();
-        let kept = log.clone();
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().expect("a log").push(line)));
-        Node { _process: process, log }
-    }
-
-    fn log(&self) -> Vec<String> {
-        self.log.lock().expect("a log").clone()
-    }
-
-    pub(crate) async fn address(&self) -> SocketAddr {
-        let listening = |line: &String| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            (line["message"] == "listening").then(|| line["address"].as_str()?.parse().ok())?
-        };
-        eventually("that the node listens", async || self.log().iter().find_map(listening)).await
-    }
-
-    /// The body of `/ready`.
-    async fn ready(&self) -> Value {
-        let mut stream = TcpStream::connect(self.address().await).await.expect("a node that listens");
-        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n").await.expect("a question");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        serde_json::from_str(body).expect("JSON")
-    }
-
+impl ChatNode {
     /// Says it on `/ready`, and in one warning for each cause however often it tries; never the secrets.
     async fn refuses_because(self, words: &str, causes: usize) {
         let said = async || {
@@ -91,6 +44,10 @@ impl Node {
     }
 }
 
+fn node(flags: &[&str]) -> ChatNode {
+    ChatNode::start(&[&["--delivery", "log"], flags].concat())
+}
+
 fn url(scheme: &str, address: SocketAddr) -> String {
     format!("{scheme}://{address}")
 }
@@ -115,12 +72,12 @@ fn what_keeps_a_node_from_its_redis_is_named_without_the_secret() {
             (&["--redis", &tls, "--redis-ca-file", &other_ca, "--redis-password-file", &right], "is not trusted"),
             (&["--redis", &strict, "--redis-password-file", &right], "does it want TLS (rediss://)?"),
         ] {
-            Node::start(&[flags, &log].concat()).refuses_because(words, 1).await;
+            node(&[flags, &log].concat()).refuses_because(words, 1).await;
         }
         let plain_as_tls = url("rediss", redis.plain());
         let flags = ["--redis", &plain_as_tls, "--redis-ca-file", &ca, "--redis-password-file", &right];
         // Redis takes the handshake for half a command or for a wrong one, as the bytes fall: two causes in turn.
-        Node::start(&[&flags[..], &log].concat()).refuses_because("does it speak TLS?", 2).await;
+        node(&[&flags[..], &log].concat()).refuses_because("does it speak TLS?", 2).await;
     });
 }
 
@@ -131,7 +88,7 @@ fn messages_are_acked_and_delivered_with_redis_behind_tls_and_a_password() {
         let (tls, ca) = (url("rediss", redis.door()), redis.authority.file(&redis.folder, "ca.pem"));
         let password = redis.write("password", PASSWORD);
         let flags = ["--redis", &tls, "--redis-ca-file", &ca, "--redis-password-file", &password];
-        let node = Node::start(&flags);
+        let node = node(&[&flags[..], &["--log", "trace"]].concat());
         let up = json!({ "status": "ready" });
         eventually("a node that is ready", async || (node.ready().await == up).then_some(())).await;
         let door = Door::beside(&node.address().await.to_string());
@@ -142,12 +99,29 @@ fn messages_are_acked_and_delivered_with_redis_behind_tls_and_a_password() {
         assert!(bob.read_until(PATIENCE, |received| received.iter().any(|said| said["id"] == "m-1")).await);
 
         // Nobody writes: what cannot be acked any more is seen all the same.
-        drop((ann, bob));
+        drop(ann);
         redis.end_replica();
         let seen = async || {
             let degraded = node.ready().await["degraded"][0].as_str().map(str::to_owned);
             degraded.filter(|degraded| degraded.contains("0 of 1 replicas are attached"))
         };
         eventually("a shard without its replica on /ready", seen).await;
+
+        // Nothing is left: who is here may wait for a room, who comes is sent elsewhere.
+        redis.end_primary();
+        let unready = async || (node.ready().await["status"] == "unready").then_some(());
+        eventually("a node without any shard on /ready", unready).await;
+        let joining = bob.ask("join", &json!({ "room": "later" })).await.expect("a connection that lasts");
+        let waiting = json!({ "content": "waits for its room", "room": "later" });
+        let waiting = bob.ask("chat-message", &waiting).await.expect("a connection that lasts");
+        let elsewhere = json!({ "content": "x", "room": "elsewhere" });
+        let elsewhere = bob.ask("chat-message", &elsewhere).await.expect("a connection that lasts");
+        let refused = bob.answer(elsewhere, PATIENCE).await.expect("other rooms go on");
+        assert_eq!(refused["error"]["code"], "not_in_room");
+        assert!(!bob.has_answer(joining) && !bob.has_answer(waiting), "answered without a shard");
+        let late = StockClient::join(&door, "carl", "r", None).await.err().expect("a refusal");
+        assert!(late.contains("503"), "{late}");
+        let secret = node.log().into_iter().find(|line| line.contains(PASSWORD) || line.contains("says m-1"));
+        assert!(secret.is_none(), "the log tells a secret: {secret:?}");
     });
 }

@@ -95,16 +95,14 @@ impl StockClient {
 
     /// Sends one message and waits for its ack; `None` when there is none in `patience` (send it again, same id).
     pub(crate) async fn send(&mut self, id: &str, attempt: u32, patience: Duration) -> Result<Option<Value>, String> {
-        let ack = self.next_ack;
-        self.next_ack += 1;
         let content = format!("{} says {id}", self.name);
         let submit = json!({ "id": id, "content": content, "room": self.room });
         let (message, room) = (id.to_owned(), self.room.clone());
         let (intended, content) = (self.door.clock.now(), Content::of(&content));
         self.record(Op::Send { message: message.clone(), room, attempt, intended, content, canary: false });
         let answered = async {
-            self.text(format!("42{ack}{}", json!(["chat-message", submit]))).await?;
-            while !self.answers.contains_key(&ack) {
+            let ack = self.ask("chat-message", &submit).await?;
+            while !self.has_answer(ack) {
                 self.next().await?;
             }
             Ok(self.answers.remove(&ack))
@@ -112,6 +110,29 @@ impl StockClient {
         let answered = tokio::time::timeout(patience, answered).await.unwrap_or(Ok(None));
         self.record(outcome(message, &answered));
         answered.map(|answer| answer.filter(|answer| answer["offset"].is_string()))
+    }
+
+    /// Asks for something, and for an answer with the number that it returns. Nobody's history.
+    pub(crate) async fn ask(&mut self, event: &str, payload: &Value) -> Result<u64, String> {
+        let ack = self.next_ack;
+        self.next_ack += 1;
+        self.text(format!("42{ack}{}", json!([event, payload]))).await?;
+        Ok(ack)
+    }
+
+    /// What was answered, as soon as it is there.
+    pub(crate) async fn answer(&mut self, ack: u64, patience: Duration) -> Option<Value> {
+        let answered = async {
+            while !self.has_answer(ack) {
+                self.next().await.ok()?;
+            }
+            self.answers.remove(&ack)
+        };
+        tokio::time::timeout(patience, answered).await.ok().flatten()
+    }
+
+    pub(crate) fn has_answer(&self, ack: u64) -> bool {
+        self.answers.contains_key(&ack)
     }
 
     /// Reads on until `done` says so of what was received, at most for `patience`; whether it was.

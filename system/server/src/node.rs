@@ -20,7 +20,7 @@ use crate::backend::{Backend, Shard, Status};
 use crate::chat::{Chat, Unanswered};
 use crate::config::{Delivery, Settings};
 use crate::engine::{self, Engine};
-use crate::http::{Http, HttpLimit, Readiness, router};
+use crate::http::{Crowd, Http, HttpLimit, Readiness, router};
 use crate::listener::Listener;
 use crate::log;
 use crate::phase::{Life, Phase};
@@ -147,8 +147,9 @@ impl Frame {
         self.metrics.observe(&view, &telemetry.spans, &self.deflate);
         self.tasks.spawn(measure_lag(Arc::clone(&self.metrics)));
         self.tasks.spawn(sweep(Arc::clone(&self.deflate)));
+        let (open, seen) = (engine.open, Arc::clone(&view));
         let gate = Arc::new(Gate {
-            open: engine.open,
+            open: Box::new(move || open() && seen.readiness().unready.is_none()),
             accept: engine.accept,
             origins: self.settings.origins.clone(),
             patience: self.settings.ping_timeout,
@@ -161,6 +162,7 @@ impl Frame {
             gate,
             metrics: Arc::clone(&self.metrics),
             readiness: Box::new(move || view.readiness()),
+            crowd: Crowd::new(self.settings.connections_per_address),
             limit: HttpLimit::new(self.settings.http_rate_limit, self.settings.trusted_proxies),
             origins: self.settings.origins,
         });

@@ -72,6 +72,10 @@ pub struct Args {
     #[arg(long, env = "CHAT_HTTP_RATE_LIMIT", value_name = "NUMBER", default_value = "100")]
     pub http_rate_limit: String,
 
+    /// WebSocket connections that one address may have; straight from a private network they are not counted
+    #[arg(long, env = "CHAT_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER", default_value = "1000")]
+    pub connections_per_address: String,
+
     /// Rooms that one socket may be in
     #[arg(long, env = "CHAT_ROOMS_PER_SOCKET", value_name = "NUMBER", default_value = "50")]
     pub rooms_per_socket: String,

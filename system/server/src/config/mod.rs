@@ -45,6 +45,8 @@ pub struct Settings {
     pub rate_limit: u32,
     /// Requests per quarter of an hour and address.
     pub http_rate_limit: u32,
+    /// WebSocket connections.
+    pub connections_per_address: usize,
     pub rooms_per_socket: usize,
     pub ping_interval: Duration,
     pub ping_timeout: Duration,
@@ -168,6 +170,11 @@ impl Reader {
                 .unwrap_or_default(),
             rate_limit: self.number("rate_limit", &args.rate_limit, 1..=1_000_000)?,
             http_rate_limit: self.number("http_rate_limit", &args.http_rate_limit, 1..=1_000_000)?,
+            connections_per_address: self.number(
+                "connections_per_address",
+                &args.connections_per_address,
+                1..=1_000_000,
+            )?,
             rooms_per_socket: self.number("rooms_per_socket", &args.rooms_per_socket, 1..=10_000)?,
             ping_interval: self.duration("ping_interval", &args.ping_interval, 100 * MILLISECOND..=DAY)?,
             ping_timeout: self.duration("ping_timeout", &args.ping_timeout, 100 * MILLISECOND..=DAY)?,

@@ -70,6 +70,7 @@ fn a_value_that_cannot_be_read_names_its_flag() {
         ("--listen", &["", "3000", "localhost:3000", "127.0.0.1:70000"][..]),
         ("--rate-limit", &["0", "ten", "10.5", ""]),
         ("--http-rate-limit", &["0", "x"]),
+        ("--connections-per-address", &["0", "x"]),
         ("--rooms-per-socket", &["0", "x"]),
         ("--ping-interval", &["0s", "25", "25 s", "forever"]),
         ("--ping-timeout", &["1ms", "x"]),

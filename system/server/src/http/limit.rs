@@ -93,7 +93,7 @@ fn forget(windows: &mut HashMap<IpAddr, Window>, now: Instant, length: Duration)
 }
 
 /// One customer of IPv6 has a /64 at least.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
         v4 @ IpAddr::V4(_) => v4,

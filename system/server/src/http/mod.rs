@@ -1,10 +1,13 @@
 //! Plain HTTP: what an operator asks a node, and the chat page.
 
+mod crowd;
 mod limit;
 mod origin;
 mod page;
 mod routes;
+mod strict;
 
+pub(crate) use crowd::{Crowd, Place};
 pub(crate) use limit::HttpLimit;
 pub use origin::Origins;
 pub(crate) use routes::{Http, Readiness, router};

@@ -8,13 +8,14 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{any, get};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{HttpLimit, Origins, page};
+use super::strict::strict;
+use super::{Crowd, HttpLimit, Origins, page};
 use crate::edge::unix_ms;
 use crate::socket::gate::Gate;
 use crate::telemetry::Metrics;
@@ -33,6 +34,7 @@ pub(crate) struct Http {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
     pub(crate) limit: HttpLimit,
+    pub(crate) crowd: Arc<Crowd>,
     pub(crate) origins: Origins,
 }
 
@@ -51,11 +53,13 @@ pub(crate) fn router(http: Http) -> Router {
         .route("/metrics", get(metrics))
         .merge(limited)
         .layer(from_fn_with_state(Arc::clone(&http), cors))
+        .layer(from_fn(strict))
         .with_state(http)
 }
 
-async fn handshake(State(http): Shared, request: Request) -> Response {
-    http.gate.handshake(request)
+async fn handshake(State(http): Shared, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Response {
+    let address = http.limit.address(peer.ip(), request.headers());
+    http.gate.handshake(request, http.crowd.enter(address, peer.ip()))
 }
 
 async fn health() -> impl IntoResponse {

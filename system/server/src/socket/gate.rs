@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::connect_error;
-use crate::http::Origins;
+use crate::http::{Origins, Place};
 use crate::phase::{Life, Phase};
 use crate::telemetry::{Metrics, add};
 
@@ -31,6 +31,7 @@ pub(crate) type Accept = Box<dyn Fn(Stream, Request<()>) -> bool + Send + Sync>;
 
 /// Everything that a handshake needs.
 pub(crate) struct Gate {
+    /// Whether `/ready` answers 200: a proxy that asks nobody for it takes a refused handshake to another node.
     pub(crate) open: Box<dyn Fn() -> bool + Send + Sync>,
     pub(crate) accept: Accept,
     pub(crate) origins: Origins,
@@ -55,15 +56,21 @@ const BAD_REQUEST: No = No(StatusCode::BAD_REQUEST, 3, "Bad request");
 const BAD_EXTENSIONS: No = No(StatusCode::BAD_REQUEST, 3, "Malformed Sec-WebSocket-Extensions");
 const FORBIDDEN: No = No(StatusCode::FORBIDDEN, 4, "Forbidden");
 const UNSUPPORTED: No = No(StatusCode::BAD_REQUEST, 5, "Unsupported protocol version");
-const STARTING: No = No(StatusCode::SERVICE_UNAVAILABLE, 3, "Starting");
+const NOT_READY: No = No(StatusCode::SERVICE_UNAVAILABLE, 3, "Not ready");
+const CROWDED: No = No(StatusCode::TOO_MANY_REQUESTS, 3, "Too many connections from this address");
 const DRAINING: No = No(StatusCode::SERVICE_UNAVAILABLE, 3, "Draining");
 
 impl Gate {
-    pub(crate) fn handshake(self: &Arc<Self>, request: Request<Body>) -> Response<Body> {
+    /// `place`: among the connections of its address; `None` when there is no more.
+    pub(crate) fn handshake(self: &Arc<Self>, request: Request<Body>, place: Option<Place>) -> Response<Body> {
+        let Some(place) = place else {
+            add(&self.metrics.crowded);
+            return CROWDED.response();
+        };
         match self.check(&request) {
             Ok((key, agreed)) => {
                 let gate = Arc::clone(self);
-                tokio::spawn(async move { gate.switch(request, agreed).await });
+                tokio::spawn(async move { gate.switch(request, place, agreed).await });
                 upgrade::switching(&key, agreed)
             }
             Err(no) => no.response(),
@@ -95,7 +102,7 @@ impl Gate {
             return Err(DRAINING);
         }
         if !(self.open)() {
-            return Err(STARTING);
+            return Err(NOT_READY);
         }
         let key = websocket_key(request.headers()).ok_or(BAD_REQUEST)?;
         Ok((key, self.negotiate(request.headers())?))
@@ -108,7 +115,7 @@ impl Gate {
         deflate.negotiate(fields).map_err(|_| BAD_EXTENSIONS)
     }
 
-    async fn switch(&self, request: Request<Body>, agreed: Option<Agreement>) {
+    async fn switch(&self, request: Request<Body>, place: Place, agreed: Option<Agreement>) {
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
         let (transport, early): (Arc<dyn Transport>, _) = match upgrade::tcp(upgraded) {
             Ok((stream, early)) => (Arc::new(stream), early),
@@ -123,7 +130,7 @@ impl Gate {
             requests: REQUESTS,
             inspect: connect_error::inspect,
         };
-        let counted = Counted::new(&self.metrics);
+        let counted = Counted::new(&self.metrics, place);
         let (connection, wire) = Connection::new(transport, early, settings, counted);
         let peer = self.deflate.as_ref().map_or_else(Peer::default, |deflate| deflate.peer(agreed));
         let wire = wire.compressed(peer, limits::PAYLOAD_BYTES);
@@ -135,14 +142,14 @@ impl Gate {
 /// back the rest.
 const REQUESTS: usize = 512;
 
-/// One connection of the metrics.
-pub(crate) struct Counted(Arc<Metrics>);
+/// One connection of the metrics, and of its address.
+pub(crate) struct Counted(Arc<Metrics>, #[expect(dead_code, reason = "it is held")] Place);
 
 impl Counted {
-    fn new(metrics: &Arc<Metrics>) -> Self {
+    fn new(metrics: &Arc<Metrics>, place: Place) -> Self {
         add(&metrics.connections_total);
         metrics.connections.fetch_add(1, Ordering::Relaxed);
-        Counted(Arc::clone(metrics))
+        Counted(Arc::clone(metrics), place)
     }
 }
 

@@ -68,6 +68,7 @@ pub(crate) trait Observed: Send + Sync + 'static {
 pub(crate) struct Metrics {
     pub(crate) connections: AtomicI64,
     pub(crate) connections_total: AtomicU64,
+    pub(crate) crowded: AtomicU64,
     sessions: [AtomicI64; SIZES.len()],
     connects_refused: [AtomicU64; Code::ALL.len()],
     refused: [AtomicU64; Code::ALL.len()],
@@ -104,6 +105,7 @@ impl Metrics {
         Metrics {
             connections: AtomicI64::default(),
             connections_total: AtomicU64::default(),
+            crowded: AtomicU64::default(),
             sessions: Default::default(),
             connects_refused: Default::default(),
             refused: Default::default(),
@@ -202,8 +204,9 @@ impl Metrics {
 
     fn observe_ourselves(self: &Arc<Self>, meter: &Meter) {
         type Read = fn(&Metrics) -> u64;
-        let counters: [(&Metric, Read); 5] = [
+        let counters: [(&Metric, Read); 6] = [
             (&names::CONNECTIONS_TOTAL, |m| m.connections_total.load(Ordering::Relaxed)),
+            (&names::CONNECTIONS_CROWDED, |m| m.crowded.load(Ordering::Relaxed)),
             (&names::MESSAGES_ACCEPTED, |m| m.accepted.load(Ordering::Relaxed)),
             (&names::MESSAGES_INDETERMINATE, |m| m.indeterminate.load(Ordering::Relaxed)),
             (&names::SLOW_CONSUMERS, |m| m.slow_consumers.load(Ordering::Relaxed)),

@@ -1,0 +1,57 @@
+//! A chat node that a test starts by itself, beside the cluster, with its log at hand.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
+
+use crate::{http, process::Process, wait::eventually, warm};
+
+pub(crate) struct ChatNode {
+    _process: Process,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl ChatNode {
+    /// On a port of the kernel's choosing.
+    pub(crate) fn start(flags: &[&str]) -> ChatNode {
+        let mut command = Command::new(warm::node_program());
+        command.args(["--listen", "127.0.0.1:0", "--auth", "none"]).args(flags);
+        let mut process = Process::start(command.stderr(Stdio::piped()));
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = BufReader::new(process.child().stderr.take().expect("its log")).lines();
+        let kept = log.clone();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().expect("a log").push(line)));
+        ChatNode { _process: process, log }
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().expect("a log").clone()
+    }
+
+    pub(crate) async fn address(&self) -> SocketAddr {
+        let listening = |line: &String| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            (line["message"] == "listening").then(|| line["address"].as_str()?.parse().ok())?
+        };
+        eventually("that the node listens", async || self.log().iter().find_map(listening)).await
+    }
+
+    /// The body of `/ready`.
+    pub(crate) async fn ready(&self) -> Value {
+        let answer = http::get(self.address().await, "/ready", "").await;
+        serde_json::from_str(&answer.body).expect("JSON")
+    }
+}
+
+/// How many clients a node has now.
+pub(crate) async fn connections(node: SocketAddr) -> u64 {
+    let metrics = http::get(node, "/metrics", "").await.body;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("chat_connections "));
+    let value = line.unwrap_or_else(|| panic!("no chat_connections in\n{metrics}"));
+    value.parse().unwrap_or_else(|error| panic!("{value}: {error}"))
+}
