@@ -71,6 +71,10 @@ soak drill="primary-kill" n="20":
       cargo chaos drill {{ drill }} --seed "$seed"
     done
 
+# A million fuzzed frames for the decoder, and a million for a live node (`HOLDFAST_SEED` plays one again)
+fuzz frames="1000000":
+    HOLDFAST_FUZZ_FRAMES={{ frames }} cargo test --workspace --test suites fuzz:: -- --nocapture --test-threads=1
+
 # Criterion benchmarks
 bench *filter:
     cargo bench --package benches {{ filter }}

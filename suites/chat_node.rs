@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{http, process::Process, wait::eventually, warm};
 
 pub(crate) struct ChatNode {
-    _process: Process,
+    process: Process,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -26,11 +26,15 @@ impl ChatNode {
         let lines = BufReader::new(process.child().stderr.take().expect("its log")).lines();
         let kept = log.clone();
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().expect("a log").push(line)));
-        ChatNode { _process: process, log }
+        ChatNode { process, log }
     }
 
     pub(crate) fn log(&self) -> Vec<String> {
         self.log.lock().expect("a log").clone()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     pub(crate) async fn address(&self) -> SocketAddr {

@@ -18,6 +18,10 @@ impl Process {
         Process(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display())))
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.0
     }
