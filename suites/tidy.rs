@@ -159,15 +159,6 @@ fn every_test_that_the_contract_names_exists() {
     let (_, table) = contract.split_once("## Which test holds which line").expect("its table of tests");
     let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
     let sources: Vec<_> = ["system", "suites"].iter().flat_map(|folder| sources(folder)).collect();
-    let is_test = |name: &str| {
-        let declared = format!("fn {name}(");
-        let marked = |text: &str| {
-            let lines: Vec<_> = text.lines().map(str::trim).collect();
-            let at = lines.iter().position(|line| line.contains(&declared));
-            at.is_some_and(|at| at > 0 && lines[..at].iter().rev().take(3).any(|line| line.contains("test")))
-        };
-        sources.iter().any(|(_, text)| marked(text))
-    };
     let tests = |row: &str| {
         let named = row.rsplit_once(" | ").map_or("", |(_, tests)| tests).split('`').skip(1).step_by(2);
         named.map(str::to_owned).collect::<Vec<_>>()
@@ -176,7 +167,34 @@ fn every_test_that_the_contract_names_exists() {
     for row in rows {
         let tests = tests(row);
         assert!(!tests.is_empty(), "no test holds this line: {row}");
-        let missing: Vec<_> = tests.iter().filter(|name| !is_test(name)).collect();
+        let missing: Vec<_> = tests.iter().filter(|name| !is_test(&sources, name)).collect();
         assert!(missing.is_empty(), "no such tests: {missing:?}");
     }
+}
+
+/// In SECURITY.md each threat names its own, in the last column.
+#[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let model = fs::read_to_string(root().join("SECURITY.md")).expect("the threat model");
+    let rows: Vec<_> = model.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    let sources: Vec<_> = ["system", "suites"].iter().flat_map(|folder| sources(folder)).collect();
+    assert!(rows.len() > 20, "the table has shrunk to {} lines", rows.len());
+    for row in rows {
+        let named = row.rsplit_once(" | ").map_or("", |(_, tests)| tests).split('`').skip(1).step_by(2);
+        let tests: Vec<_> = named.collect();
+        assert!(!tests.is_empty(), "no test holds this line: {row}");
+        let missing: Vec<_> = tests.iter().filter(|name| !is_test(&sources, name)).collect();
+        assert!(missing.is_empty(), "no such tests: {missing:?}");
+    }
+}
+
+/// Whether one of the sources has a test of that name.
+fn is_test(sources: &[(String, String)], name: &str) -> bool {
+    let declared = format!("fn {name}(");
+    let marked = |text: &str| {
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        let at = lines.iter().position(|line| line.contains(&declared));
+        at.is_some_and(|at| at > 0 && lines[..at].iter().rev().take(3).any(|line| line.contains("test")))
+    };
+    sources.iter().any(|(_, text)| marked(text))
 }

@@ -80,6 +80,31 @@ impl Client {
         self.stream.send(Message::Frame(frame)).await
     }
 
+    /// To a node that may have closed the connection.
+    pub(crate) async fn try_write(&mut self, packet: &str) {
+        let _ = self.stream.send(Message::text(packet)).await;
+    }
+
+    /// Reads whatever the node says to what it has got so far, or to the end.
+    pub(crate) async fn settle(&mut self) {
+        const MARK: &[u8] = b"settled?";
+        let _ = self.stream.send(Message::Ping(MARK.into())).await;
+        let answered = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Pong(mark))) if mark == MARK => return,
+                    // Of Socket.IO, in our namespace.
+                    Some(Ok(Message::Text(text))) if text.starts_with('4') && !text.starts_with("44/") => {
+                        self.inbox.push(parse(&text));
+                    }
+                    Some(Ok(_)) => {}
+                    None | Some(Err(_)) => return self.inbox.push(Packet::Closed),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, answered).await.expect("neither an answer nor an end");
+    }
+
     /// Asks for an ack.
     pub(crate) async fn ask(&mut self, event: &str, payload: &Value) -> u64 {
         self.acks += 1;
