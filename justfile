@@ -75,6 +75,10 @@ soak drill="primary-kill" n="20":
 fuzz frames="1000000":
     HOLDFAST_FUZZ_FRAMES={{ frames }} cargo test --workspace --test suites fuzz:: -- --nocapture --test-threads=1
 
+# The Autobahn suite against system-wire's echo server, all groups or those named (`just autobahn "12.1.*"`)
+autobahn *cases:
+    .ci/autobahn {{ cases }}
+
 # Criterion benchmarks
 bench *filter:
     cargo bench --package benches {{ filter }}
