@@ -1,6 +1,6 @@
 //! The clients of one contestant: they count what they get, and one after the other says something.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use super::load::Load;
 const MESSAGE: &[u8] = b"42[\"chat-message\"";
 /// As long as a chat message of an ordinary length is on the wire, where no server says.
 const LENGTH: usize = 260;
+/// What a message says: when it was said, in microseconds of so many digits, and words.
+const SAID: &[u8] = b"\"content\":\"";
+const DIGITS: usize = 16;
 const SOON: Duration = Duration::from_mins(1);
 
 pub(super) struct Clients {
@@ -26,9 +29,16 @@ pub(super) struct Clients {
     said: usize,
 }
 
+/// Microseconds from saying to reading, at the median and for all but a hundredth.
+pub(super) struct Delays {
+    pub(super) median: u64,
+    pub(super) most: u64,
+}
+
 /// What all clients together have got.
-#[derive(Default)]
 struct Seen {
+    began: Instant,
+    delays: RefCell<Vec<u64>>,
     joined: Cell<usize>,
     messages: Cell<u64>,
     ended: Cell<usize>,
@@ -37,7 +47,7 @@ struct Seen {
 impl Clients {
     /// In the order of the rooms. Within a `LocalSet` or a current-thread runtime.
     pub(super) async fn connect(contestant: Contestant, load: &Load) -> io::Result<Clients> {
-        let mut clients = Clients { contestant, streams: Vec::new(), seen: Rc::default(), said: 0 };
+        let mut clients = Clients { contestant, streams: Vec::new(), seen: Rc::new(Seen::new()), said: 0 };
         for number in 0..load.connections() {
             clients.streams.push(clients.one(number, number / load.members).await?);
         }
@@ -107,7 +117,7 @@ impl Clients {
         let mut next = Instant::now();
         while next < until {
             let (room, member) = (self.said % load.rooms, self.said / load.rooms % load.members);
-            let content = "A chat message is seldom much longer than this one.";
+            let content = format!("{:0DIGITS$} is when this was said, as it is.", self.seen.now());
             let message =
                 format!("42{}[\"chat-message\",{{\"content\":\"{content}\",\"room\":\"room-{room}\"}}]", self.said);
             let frame = masked(&message);
@@ -121,12 +131,40 @@ impl Clients {
         Ok(())
     }
 
+    /// Of what came since it was asked last; `None` where messages don't say when they were said.
+    pub(super) fn delays(&self) -> Option<Delays> {
+        let mut delays = self.seen.delays.take();
+        delays.sort_unstable();
+        let at = |share: usize| delays.get(delays.len() * share / 100).copied();
+        Some(Delays { median: at(50)?, most: at(99)? })
+    }
+
     pub(super) fn name(&self) -> &'static str {
         self.contestant.name
     }
 
     pub(super) fn resident(&self) -> io::Result<u64> {
         self.contestant.resident()
+    }
+}
+
+impl Seen {
+    fn new() -> Seen {
+        let (joined, messages, ended) = (Cell::default(), Cell::default(), Cell::default());
+        Seen { began: Instant::now(), delays: RefCell::default(), joined, messages, ended }
+    }
+
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_micros() as u64
+    }
+
+    fn message(&self, payload: &[u8]) {
+        self.messages.set(self.messages.get() + 1);
+        let at = payload.windows(SAID.len()).position(|words| words == SAID).map(|at| at + SAID.len());
+        let digits = at.and_then(|at| std::str::from_utf8(payload.get(at..at + DIGITS)?).ok());
+        if let Some(said) = digits.and_then(|digits| digits.parse::<u64>().ok()) {
+            self.delays.borrow_mut().push(self.now() - said);
+        }
     }
 }
 
@@ -161,7 +199,7 @@ impl Reader {
         let mut left = &self.rest[..];
         while let Some((frame, after)) = frame::split(left) {
             if frame.payload.starts_with(MESSAGE) {
-                self.seen.messages.set(self.seen.messages.get() + 1);
+                self.seen.message(frame.payload);
             } else if frame.payload.starts_with(b"42[\"joined\"") {
                 self.seen.joined.set(self.seen.joined.get() + 1);
             } else if frame.payload == b"2" {

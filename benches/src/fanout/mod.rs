@@ -13,7 +13,7 @@ mod process;
 use std::io::Write;
 use std::time::Duration;
 
-use clients::Clients;
+use clients::{Clients, Delays};
 use contestants::Contestant;
 pub use load::Load;
 
@@ -66,6 +66,8 @@ async fn compare(load: &Load, size: Size, out: &mut impl Write) -> std::io::Resu
             let cost = clients.turn(load, size.turn).await?;
             if turn > 0 {
                 costs.push(cost);
+            } else {
+                clients.delays();
             }
         }
     }
@@ -73,7 +75,14 @@ async fn compare(load: &Load, size: Size, out: &mut impl Write) -> std::io::Resu
     for (clients, own) in everybody.iter().zip(&costs) {
         let ratios = own.iter().zip(&costs[0]).map(|(own, floor)| own / floor).collect();
         let (micros, ratio) = (median(own.clone()) / 1000.0, median(ratios));
-        writeln!(out, "  {:10} {micros:6.2} us per delivery, {ratio:.2} of the floor", clients.name())?;
+        write!(out, "  {:10} {micros:6.2} us per delivery, {ratio:.2} of the floor", clients.name())?;
+        match clients.delays() {
+            Some(Delays { median, most }) => {
+                let [median, most] = [median, most].map(|micros| micros as f64 / 1000.0);
+                writeln!(out, "; said and read within {median:.1} ms at the median, {most:.1} ms for 99 of 100")?;
+            }
+            None => writeln!(out)?,
+        }
     }
     Ok(())
 }

@@ -243,18 +243,23 @@ impl State {
             return self.step_over(before, entry.offset);
         }
         let fanout = spans::fanout(entry, &read);
-        let (mut sessions, mut failed) = (0, 0);
+        let mut sessions = 0;
         let to_all = FanOut { room: &self.shared, message: Slot::default() };
-        self.members.retain(|_, member| {
+        let mut closed = Vec::new();
+        for (session, member) in &mut self.members {
             if member.sent != before && !rules.node_cursor() {
-                return true;
+                continue;
             }
             member.sent = entry.offset;
-            let taken = member.outbox.message(entry, Some(&to_all)).is_ok();
-            sessions += usize::from(taken);
-            failed += usize::from(!taken);
-            taken
-        });
+            match member.outbox.message(entry, Some(&to_all)) {
+                Ok(()) => sessions += 1,
+                Err(Closed) => closed.push(*session),
+            }
+        }
+        let failed = closed.len();
+        for session in closed {
+            self.members.remove(&session);
+        }
         spans::fanned_out(&fanout, sessions, failed);
         handed.sessions += sessions;
         handed.failed += failed;

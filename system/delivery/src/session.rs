@@ -4,7 +4,6 @@
 //! join is: listen for bells → the room's head and the client's entry, fenced → under the room's lock the answer into
 //! the outbox and the member into the room → catch up → live.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,9 +36,21 @@ enum Membership {
 
 #[derive(Default)]
 struct State {
-    rooms: BTreeMap<Room, Membership>,
+    /// Mostly one, for which a map would have room for eleven.
+    rooms: Vec<(Room, Membership)>,
     tickets: u64,
     closed: bool,
+}
+
+impl State {
+    fn membership(&mut self, room: &Room) -> Option<&mut Membership> {
+        self.rooms.iter_mut().find(|(known, _)| known == room).map(|(_, membership)| membership)
+    }
+
+    fn remove(&mut self, room: &Room) -> Option<Membership> {
+        let nth = self.rooms.iter().position(|(known, _)| known == room)?;
+        Some(self.rooms.remove(nth).1)
+    }
 }
 
 struct Inner {
@@ -82,7 +93,7 @@ impl Session {
 
     /// Nothing after the offset of the answer is sent. `None` when the session was not in that room.
     pub fn leave(&self, room: &Room) -> Option<Left> {
-        let membership = self.inner.lock().rooms.remove(room)?;
+        let membership = self.inner.lock().remove(room)?;
         self.inner.changed.notify_waiters();
         Some(Left { room: room.clone(), offset: self.inner.expel(&membership) })
     }
@@ -100,7 +111,7 @@ impl Session {
 
     /// Whether the room is joined or being joined.
     pub fn knows(&self, room: &Room) -> bool {
-        self.inner.lock().rooms.contains_key(room)
+        self.inner.lock().membership(room).is_some()
     }
 }
 
@@ -112,7 +123,7 @@ impl Drop for Session {
             std::mem::take(&mut state.rooms)
         };
         self.inner.changed.notify_waiters();
-        for membership in rooms.values() {
+        for (_, membership) in &rooms {
             self.inner.expel(membership);
         }
     }
@@ -125,12 +136,12 @@ impl Inner {
 
     fn take_ticket(&self, room: &Room) -> Option<u64> {
         let mut state = self.lock();
-        if state.rooms.contains_key(room) {
+        if state.membership(room).is_some() {
             return None;
         }
         state.tickets += 1;
         let ticket = state.tickets;
-        state.rooms.insert(room.clone(), Membership::Joining(ticket));
+        state.rooms.push((room.clone(), Membership::Joining(ticket)));
         Some(ticket)
     }
 
@@ -147,7 +158,7 @@ impl Inner {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            match self.lock().rooms.get(room) {
+            match self.lock().membership(room) {
                 None => return None,
                 Some(Membership::Member(cell)) => return Some(cell.clone()),
                 Some(Membership::Joining(_)) => {}
@@ -183,9 +194,11 @@ impl Entering {
         entrance.held |= hall.rules.no_existence_check() && at.is_some_and(|at| at <= entrance.head);
         let (joined, behind) = {
             let mut state = self.inner.lock();
-            self.still_wanted(&state).ok_or_else(gone)?;
+            self.still_wanted(&mut state).ok_or_else(gone)?;
             let admitted = door.cell.admit(self.inner.id, &self.inner.outbox, entrance, at).map_err(|_| gone())?;
-            state.rooms.insert(self.room.clone(), Membership::Member(door.cell.clone()));
+            if let Some(membership) = state.membership(&self.room) {
+                *membership = Membership::Member(door.cell.clone());
+            }
             admitted
         };
         let outcome = match at {
@@ -202,8 +215,8 @@ impl Entering {
         Ok(joined)
     }
 
-    fn still_wanted(&self, state: &State) -> Option<()> {
-        let waits = matches!(state.rooms.get(&self.room), Some(Membership::Joining(ticket)) if *ticket == self.ticket);
+    fn still_wanted(&self, state: &mut State) -> Option<()> {
+        let waits = matches!(state.membership(&self.room), Some(Membership::Joining(ticket)) if *ticket == self.ticket);
         (waits && !state.closed).then_some(())
     }
 }
@@ -211,8 +224,8 @@ impl Entering {
 impl Drop for Entering {
     fn drop(&mut self) {
         let mut state = self.inner.lock();
-        if self.still_wanted(&state).is_some() {
-            state.rooms.remove(&self.room);
+        if self.still_wanted(&mut state).is_some() {
+            state.remove(&self.room);
         }
         drop(state);
         self.inner.changed.notify_waiters();

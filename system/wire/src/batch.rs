@@ -2,9 +2,15 @@
 //!
 //! The moment is one turn of the runtime: what is ready to run runs first. At low rates that is no time at all, and
 //! answers leave before the fan-out; under load it is as long as the work that piled up, and one write carries it all.
+//! A paced batch waits longer when it must: what comes after silence leaves at once, and what follows within the pace
+//! leaves together at its end. Who gets something less often than that never waits.
+//!
 //! Who gets what is settled when a frame is pushed, so that nothing has to be flushed when somebody joins or leaves.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::connection::Connection;
 
@@ -14,18 +20,29 @@ const TURN: usize = 64;
 /// Connections that have something to be written. Pushes through one batch are written by one task at a time; a server
 /// has as many as it wants tasks in parallel, and a room always uses the same.
 #[derive(Default)]
-pub struct Batch(Mutex<State>);
+pub struct Batch {
+    state: Mutex<State>,
+    pace: Duration,
+}
 
 #[derive(Default)]
 struct State {
     waiting: Vec<Arc<Connection>>,
     /// A task is about to look.
     armed: bool,
+    /// When the last ones were written to.
+    last: Option<Instant>,
 }
 
 impl Batch {
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// One that writes at most once per `pace`. Its messages wait so long at most, and tokio's timer adds up to a
+    /// millisecond.
+    pub fn paced(pace: Duration) -> Arc<Self> {
+        Arc::new(Batch { state: Mutex::default(), pace })
     }
 
     /// Within a tokio runtime.
@@ -40,11 +57,17 @@ impl Batch {
     async fn run(self: Arc<Self>) {
         loop {
             tokio::task::yield_now().await;
+            if let Some(next) = self.next() {
+                tokio::time::sleep_until(next).await;
+            }
             let connections = {
                 let mut state = self.lock();
                 state.armed = !state.waiting.is_empty();
                 if !state.armed {
                     return;
+                }
+                if !self.pace.is_zero() {
+                    state.last = Some(Instant::now());
                 }
                 std::mem::take(&mut state.waiting)
             };
@@ -57,7 +80,14 @@ impl Batch {
         }
     }
 
+    /// Until when somebody has to wait, if anybody does.
+    fn next(&self) -> Option<Instant> {
+        let state = self.lock();
+        let next = state.last? + self.pace;
+        (!state.waiting.is_empty() && next > Instant::now()).then_some(next)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -23,6 +23,7 @@ use crate::out::{Out, State, alone};
 use crate::queue::Queue;
 use crate::room::{Key, Room};
 use crate::transport::Transport;
+use crate::voice::Voice;
 use crate::wire::Wire;
 
 /// What a connection is held to.
@@ -99,28 +100,44 @@ impl Connection {
         (connection, wire)
     }
 
+    /// One who may speak here until told otherwise: a session, which may end before its connection.
+    pub fn voice(self: &Arc<Self>) -> Voice {
+        let mut out = self.lock();
+        out.voices += 1;
+        Voice { connection: Arc::clone(self), number: out.voices }
+    }
+
     /// Queues a finished frame and writes what waits, at once. Returns how many bytes still do.
     pub fn send(self: &Arc<Self>, frame: Bytes) -> Result<usize, Closed> {
-        let mut out = self.lock();
-        out.push(|peer| alone(peer, frame))?;
-        self.write(&mut out);
-        out.takes().map(|()| out.waiting())
+        self.send_as(None, frame)
     }
 
     /// Queues a finished frame; the batch writes it soon, together with what comes until then. Returns how many bytes
     /// wait.
     pub fn push(self: &Arc<Self>, frame: Bytes, batch: &Arc<Batch>) -> Result<usize, Closed> {
-        self.queue(batch, |peer| alone(peer, frame))
+        self.push_as(None, batch, |peer| alone(peer, frame))
     }
 
     /// As [`Connection::push`], a message of a room in the form that the other side can read.
     pub fn push_broadcast(self: &Arc<Self>, message: &Broadcast, batch: &Arc<Batch>) -> Result<usize, Closed> {
-        self.queue(batch, |peer| message.frame(peer))
+        self.push_as(None, batch, |peer| message.frame(peer))
     }
 
-    fn queue(self: &Arc<Self>, batch: &Arc<Batch>, frame: impl FnOnce(&mut Peer) -> Bytes) -> Result<usize, Closed> {
+    pub(crate) fn send_as(self: &Arc<Self>, voice: Option<u32>, frame: Bytes) -> Result<usize, Closed> {
         let mut out = self.lock();
-        out.push(frame)?;
+        out.push(voice, |peer| alone(peer, frame))?;
+        self.write(&mut out);
+        out.takes().map(|()| out.waiting())
+    }
+
+    pub(crate) fn push_as(
+        self: &Arc<Self>,
+        voice: Option<u32>,
+        batch: &Arc<Batch>,
+        frame: impl FnOnce(&mut Peer) -> Bytes,
+    ) -> Result<usize, Closed> {
+        let mut out = self.lock();
+        out.push(voice, frame)?;
         if out.waiting() > self.settings.limit {
             // Perhaps nobody asked the peer yet.
             self.write(&mut out);
@@ -132,6 +149,11 @@ impl Connection {
             batch.add(Arc::clone(self));
         }
         Ok(waiting)
+    }
+
+    pub(crate) fn silence(&self, voice: u32) {
+        let mut out = self.lock();
+        out.silenced = out.silenced.max(voice);
     }
 
     /// Before anything was queued.
@@ -183,21 +205,27 @@ impl Connection {
 
     /// Returns when fewer than `limit` bytes wait, or the connection is over.
     pub async fn below(&self, limit: usize) {
-        self.until(&self.less, |out| out.waiting() < limit || out.is_over()).await;
+        loop {
+            let less = self.less.notified();
+            {
+                let mut out = self.lock();
+                if out.waiting() < limit || out.is_over() {
+                    return;
+                }
+                out.watchers += 1;
+            }
+            less.await;
+        }
     }
 
     /// Returns when the server has dropped its stream.
     pub async fn ended(&self) {
-        self.until(&self.end, |out| out.ended).await;
-    }
-
-    async fn until(&self, change: &Notify, condition: impl Fn(&Out) -> bool) {
         loop {
-            let changed = change.notified();
-            if condition(&self.lock()) {
+            let ended = self.end.notified();
+            if self.lock().ended {
                 return;
             }
-            changed.await;
+            ended.await;
         }
     }
 
@@ -243,6 +271,7 @@ impl Connection {
             let mut out = self.lock();
             out.ended = true;
             self.write(&mut out);
+            self.tell_less(&mut out);
             std::mem::take(&mut out.rooms)
         };
         for (key, room) in rooms {
@@ -251,7 +280,6 @@ impl Connection {
             }
         }
         self.end.notify_waiters();
-        self.less.notify_waiters();
     }
 
     /// Called under the room's lock. It fails when the connection will not leave the room by itself any more.
@@ -307,17 +335,18 @@ impl Connection {
     }
 
     fn poll_out(&self, out: &mut Out, context: &mut Context<'_>) -> Poll<()> {
-        let Some(transport) = out.transport.clone() else { return Poll::Ready(()) };
+        let Some(transport) = &out.transport else { return Poll::Ready(()) };
         let before = out.queue.waiting();
-        let done = out.queue.poll_write(&*transport, context);
-        if out.queue.waiting() < before {
-            self.less.notify_waiters();
+        let done = out.queue.poll_write(&**transport, context);
+        if out.watchers > 0 && out.queue.waiting() < before {
+            self.tell_less(out);
         }
         match done {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) if out.ended => {
-                transport.shutdown();
-                out.transport = None;
+                if let Some(transport) = out.transport.take() {
+                    transport.shutdown();
+                }
             }
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => {
@@ -343,12 +372,19 @@ impl Connection {
 
     /// Nothing is written any more: the reader learns it, and with its end the stream is closed.
     fn give_back(&self, out: &mut Out) {
-        (out.queue, out.held) = (Queue::default(), Queue::default());
+        (out.queue, out.held) = (Queue::default(), None);
         if let Some(transport) = out.transport.take() {
             transport.abort();
         }
         self.reader.wake();
-        self.less.notify_waiters();
+        self.tell_less(out);
+    }
+
+    /// Those who wait for it look again.
+    fn tell_less(&self, out: &mut Out) {
+        if std::mem::take(&mut out.watchers) > 0 {
+            self.less.notify_waiters();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Out> {

@@ -19,10 +19,12 @@ mod room;
 mod scratch;
 mod transport;
 pub mod upgrade;
+mod voice;
 mod wire;
 
 pub use batch::Batch;
 pub use connection::{Closed, Connection, Cut, Passage, Settings};
 pub use room::{Key, Room};
 pub use transport::{Locked, Transport};
+pub use voice::Voice;
 pub use wire::Wire;

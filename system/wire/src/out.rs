@@ -28,8 +28,11 @@ pub(crate) struct Out {
     pub(crate) transport: Option<Arc<dyn Transport>>,
     pub(crate) queue: Queue,
     /// Ready frames that wait for the server's own answers to this many CONNECTs.
-    pub(crate) held: Queue,
+    pub(crate) held: Option<Box<Queue>>,
     pub(crate) opening: usize,
+    /// Those that were given out, and up to which they are over.
+    pub(crate) voices: u32,
+    pub(crate) silenced: u32,
     pub(crate) state: State,
     /// The server dropped its stream.
     pub(crate) ended: bool,
@@ -37,6 +40,8 @@ pub(crate) struct Out {
     pub(crate) draining: bool,
     /// A batch is about to flush this.
     pub(crate) armed: bool,
+    /// So many want to know when less waits, or of the end.
+    pub(crate) watchers: usize,
     pub(crate) rooms: Vec<(Key, Weak<Room>)>,
 }
 
@@ -46,20 +51,27 @@ impl Out {
             peer: Peer::default(),
             transport: Some(transport),
             queue: Queue::default(),
-            held: Queue::default(),
+            held: None,
             opening: 0,
+            voices: 0,
+            silenced: 0,
             state: State::Open,
             ended: false,
             draining: false,
             armed: false,
+            watchers: 0,
             rooms: Vec::new(),
         }
     }
 
-    pub(crate) fn push(&mut self, frame: impl FnOnce(&mut Peer) -> Bytes) -> Result<(), Closed> {
+    /// `voice`: who says it, when it is a [`Voice`](crate::Voice).
+    pub(crate) fn push(&mut self, voice: Option<u32>, frame: impl FnOnce(&mut Peer) -> Bytes) -> Result<(), Closed> {
         self.takes()?;
+        if voice.is_some_and(|voice| voice <= self.silenced) {
+            return Err(Closed);
+        }
         let frame = frame(&mut self.peer);
-        let queue = if self.opening > 0 { &mut self.held } else { &mut self.queue };
+        let queue = if self.opening > 0 { self.held.get_or_insert_default() } else { &mut self.queue };
         queue.push(frame);
         Ok(())
     }
@@ -81,7 +93,7 @@ impl Out {
             }
             if frame.is_close() {
                 self.state = State::Closing;
-                self.held = Queue::default();
+                self.held = None;
             }
         }
         Ok(())
@@ -95,12 +107,12 @@ impl Out {
     fn opened(&mut self) {
         self.opening = self.opening.saturating_sub(1);
         if self.opening == 0 {
-            self.queue.append(std::mem::take(&mut self.held));
+            self.queue.append(self.held.take().map_or_else(Queue::default, |held| *held));
         }
     }
 
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.waiting() + self.held.waiting()
+        self.queue.waiting() + self.held.as_ref().map_or(0, |held| held.waiting())
     }
 
     pub(crate) fn takes(&self) -> Result<(), Closed> {

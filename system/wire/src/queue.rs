@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::scratch;
 use crate::transport::Transport;
@@ -14,23 +14,30 @@ const KEPT: usize = 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    frames: VecDeque<Bytes>,
-    /// Bytes of the first frame that are on their way.
-    sent: usize,
-    /// Bytes of all frames that are not.
+    /// What is left of the first frame; in place, because most queues are never longer.
+    first: Bytes,
+    later: VecDeque<Bytes>,
+    /// Bytes of all of them.
     waiting: usize,
 }
 
 impl Queue {
     pub(crate) fn push(&mut self, frame: Bytes) {
         self.waiting += frame.len();
-        self.frames.push_back(frame);
+        if self.first.is_empty() {
+            self.first = frame;
+        } else {
+            self.later.push_back(frame);
+        }
     }
 
-    pub(crate) fn append(&mut self, mut later: Queue) {
-        debug_assert_eq!(later.sent, 0);
-        self.waiting += later.waiting;
-        self.frames.append(&mut later.frames);
+    pub(crate) fn append(&mut self, later: Queue) {
+        if later.waiting == 0 {
+            return;
+        }
+        self.push(later.first);
+        self.waiting += later.later.iter().map(Bytes::len).sum::<usize>();
+        self.later.extend(later.later);
     }
 
     /// Bytes that wait.
@@ -41,22 +48,22 @@ impl Queue {
     /// Hands over as much as the stream takes, frames that wait together in one write. An error is final.
     pub(crate) fn poll_write(&mut self, stream: &dyn Transport, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.waiting > 0 {
-            let taken = match &self.frames {
-                one if one.len() == 1 => stream.poll_write(context, &one[0][self.sent..]),
-                _ => scratch::with(|scratch| {
+            let taken = if self.later.is_empty() {
+                stream.poll_write(context, &self.first)
+            } else {
+                scratch::with(|scratch| {
                     let together = self.gather(scratch);
                     stream.poll_write(context, &scratch[..together])
-                }),
+                })
             };
             match ready!(taken)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 taken => self.advance(taken),
             }
         }
-        self.frames.clear();
-        self.sent = 0;
-        if self.frames.capacity() > KEPT {
-            self.frames = VecDeque::new();
+        self.first = Bytes::new();
+        if self.later.capacity() > KEPT {
+            self.later = VecDeque::new();
         }
         stream.poll_flush(context)
     }
@@ -64,28 +71,24 @@ impl Queue {
     /// Copies what waits; the length is how much fitted.
     fn gather(&self, into: &mut [u8]) -> usize {
         let mut filled = 0;
-        let mut skip = self.sent;
-        for frame in &self.frames {
-            let rest = &frame[skip..];
-            let fits = rest.len().min(into.len() - filled);
-            into[filled..filled + fits].copy_from_slice(&rest[..fits]);
+        for frame in std::iter::once(&self.first).chain(&self.later) {
+            let fits = frame.len().min(into.len() - filled);
+            into[filled..filled + fits].copy_from_slice(&frame[..fits]);
             filled += fits;
-            if fits < rest.len() {
+            if fits < frame.len() {
                 break;
             }
-            skip = 0;
         }
         filled
     }
 
-    fn advance(&mut self, taken: usize) {
+    fn advance(&mut self, mut taken: usize) {
         self.waiting -= taken;
-        self.sent += taken;
-        while let Some(first) = self.frames.front()
-            && self.sent >= first.len()
-        {
-            self.sent -= first.len();
-            self.frames.pop_front();
+        while taken >= self.first.len() {
+            taken -= self.first.len();
+            let Some(next) = self.later.pop_front() else { return };
+            self.first = next;
         }
+        self.first.advance(taken);
     }
 }

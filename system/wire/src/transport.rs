@@ -12,6 +12,9 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+/// Linux's `MSG_NOSIGNAL`: a peer that is gone is an error, not the end of the process.
+const NO_SIGNAL: i32 = 0x4000;
+
 /// All of it as in tokio, by shared reference. Only one task at a time may wait for writing, and only one for reading.
 pub trait Transport: Send + Sync + 'static {
     fn poll_read(&self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
@@ -43,7 +46,13 @@ impl Transport for TcpStream {
         }
     }
 
+    /// Asks the kernel at once; tokio's own record of the socket is one more place in memory, and needed only by one who
+    /// has to wait.
     fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match SockRef::from(self).send_with_flags(bytes, NO_SIGNAL) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return Poll::Ready(done),
+        }
         loop {
             match self.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_write_ready(context))?,

@@ -16,7 +16,10 @@ use crate::deflate::{Decoder, Peer};
 use crate::scratch;
 use crate::transport::Transport;
 
-pub struct Wire<G = ()> {
+/// Small, because servers hold it several times over in the state of their tasks.
+pub struct Wire<G = ()>(Box<Inner<G>>);
+
+struct Inner<G> {
     connection: Arc<Connection>,
     transport: Arc<dyn Transport>,
     /// Read and not yet asked for.
@@ -28,7 +31,7 @@ pub struct Wire<G = ()> {
 
 impl<G> Wire<G> {
     pub(crate) fn new(connection: Arc<Connection>, transport: Arc<dyn Transport>, rest: Bytes, guard: G) -> Self {
-        Wire { connection, transport, rest, decoder: None, _guard: guard }
+        Wire(Box::new(Inner { connection, transport, rest, decoder: None, _guard: guard }))
     }
 
     /// Compresses from now on, both ways, as was agreed with the peer; nothing was read or written yet. `limit`: bytes
@@ -37,13 +40,15 @@ impl<G> Wire<G> {
     pub fn compressed(mut self, peer: Peer, limit: usize) -> Self {
         if peer.agreement().is_some() {
             let mut decoder = Decoder::new(limit);
-            decoder.push(&std::mem::take(&mut self.rest));
-            self.decoder = Some(Box::new(decoder));
-            self.connection.compress_for(peer);
+            decoder.push(&std::mem::take(&mut self.0.rest));
+            self.0.decoder = Some(Box::new(decoder));
+            self.0.connection.compress_for(peer);
         }
         self
     }
+}
 
+impl<G> Inner<G> {
     fn hand_over(&mut self, into: &mut ReadBuf<'_>) {
         let fits = self.rest.len().min(into.remaining());
         into.put_slice(&self.rest[..fits]);
@@ -54,9 +59,9 @@ impl<G> Wire<G> {
     }
 }
 
-impl<G: Unpin> AsyncRead for Wire<G> {
+impl<G> AsyncRead for Wire<G> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+        let this = &mut *self.get_mut().0;
         ready!(this.connection.poll_readable(context))?;
         if let Some(decoder) = &mut this.decoder {
             return poll_decoded(decoder, &this.connection, &*this.transport, context, into);
@@ -107,13 +112,13 @@ fn poll_decoded(
     }
 }
 
-impl<G: Unpin> AsyncWrite for Wire<G> {
+impl<G> AsyncWrite for Wire<G> {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.connection.accept(frames).map(|()| frames.len()))
+        Poll::Ready(self.0.connection.accept(frames).map(|()| frames.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.connection.alive())
+        Poll::Ready(self.0.connection.alive())
     }
 
     /// The drop does it, when everything is written.
@@ -124,6 +129,6 @@ impl<G: Unpin> AsyncWrite for Wire<G> {
 
 impl<G> Drop for Wire<G> {
     fn drop(&mut self) {
-        self.connection.end();
+        self.0.connection.end();
     }
 }

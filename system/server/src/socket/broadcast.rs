@@ -4,20 +4,25 @@
 //! message as long as its fan-out. A replay has no part in it: it goes to one session, and through no room's context.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use system_delivery::{FanOut, Slot};
-use system_protocol::Room;
+use system_delivery::FanOut;
 use system_wire::Batch;
 use system_wire::deflate::{self, Deflate};
 
 use crate::edge::unix_ms;
+use crate::telemetry::Metrics;
+
+/// A room's members are written to so often at most, at the rate at which two messages share a write and half of the
+/// kernel's work is saved; a room with fewer than 250 messages a second never waits.
+const PACE: Duration = Duration::from_millis(4);
 
 /// What all rooms of a node share.
 pub(crate) struct Broadcasts {
-    /// Rooms fan out in as many tasks at once as there are processors; one room always in the same.
-    batches: Vec<Arc<Batch>>,
+    /// What goes to one only.
+    pub(super) replays: Arc<Batch>,
     pub(crate) deflate: Arc<Deflate>,
 }
 
@@ -32,32 +37,49 @@ pub(super) struct Broadcast {
     pub(super) batch: Arc<Batch>,
     pub(super) message: deflate::Broadcast,
     /// Since it was stored.
-    pub(super) age: Duration,
+    age: Duration,
+    delivered: AtomicU64,
+    metrics: Arc<Metrics>,
 }
 
 impl Broadcasts {
     pub(crate) fn new(deflate: Arc<Deflate>) -> Self {
-        let parallel = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Broadcasts { batches: (0..parallel).map(|_| Batch::new()).collect(), deflate }
+        Broadcasts { replays: Batch::new(), deflate }
     }
 
     /// `stored`: Unix milliseconds.
-    pub(super) fn of<'a>(&self, fan_out: &'a FanOut<'_>, room: &Room, frame: &Bytes, stored: u64) -> &'a Broadcast {
-        let FanOut { room: in_room, message } = fan_out;
+    pub(super) fn of<'a>(
+        &self,
+        fan_out: &'a FanOut<'_>,
+        frame: &Bytes,
+        stored: u64,
+        metrics: &Arc<Metrics>,
+    ) -> &'a Broadcast {
+        let FanOut { room, message } = fan_out;
         message.get_or_make(|| {
-            let Shared { batch, deflate } = self.shared(in_room, room);
-            let message = deflate.broadcast(frame.clone(), Instant::now());
-            Broadcast { batch: Arc::clone(batch), message, age: since(stored) }
+            let Shared { batch, deflate } =
+                room.get_or_make(|| Shared { batch: Batch::paced(PACE), deflate: self.deflate.room() });
+            Broadcast {
+                batch: Arc::clone(batch),
+                message: deflate.broadcast(frame.clone(), Instant::now()),
+                age: since(stored),
+                delivered: AtomicU64::new(0),
+                metrics: Arc::clone(metrics),
+            }
         })
     }
+}
 
-    fn shared<'a>(&self, slot: &'a Slot, room: &Room) -> &'a Shared {
-        slot.get_or_make(|| Shared { batch: Arc::clone(self.batch(room)), deflate: self.deflate.room() })
+impl Broadcast {
+    /// To one more member.
+    pub(super) fn delivered(&self) {
+        self.delivered.fetch_add(1, Ordering::Relaxed);
     }
+}
 
-    pub(super) fn batch(&self, room: &Room) -> &Arc<Batch> {
-        let sum = room.as_str().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        &self.batches[sum % self.batches.len()]
+impl Drop for Broadcast {
+    fn drop(&mut self) {
+        self.metrics.delivered(*self.delivered.get_mut(), self.age);
     }
 }
 

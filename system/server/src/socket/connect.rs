@@ -5,15 +5,14 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
+use futures_channel::mpsc::{self, UnboundedReceiver};
 use serde_json::Value as Json;
 use socketioxide::adapter::Adapter;
 use socketioxide::extract::TryData;
 use socketioxide::handler::{ConnectHandler, DisconnectHandler, FromConnectParts, Value};
 use socketioxide::socket::{DisconnectReason, Socket};
 use system_protocol::{Auth, Code, Offset, Refusal, Room, event};
-use system_wire::Connection;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::UnboundedReceiver;
+use system_wire::{Connection, Voice};
 
 use super::connect_error::Refused;
 use super::intake::{self, Intake, Read, Request};
@@ -47,8 +46,8 @@ struct Admitted {
     identity: Identity,
     room: Room,
     offset: Option<Offset>,
-    connection: Arc<Connection>,
-    requests: UnboundedReceiver<Box<Request>>,
+    voice: Voice,
+    requests: UnboundedReceiver<Request>,
     ending: Arc<Ending>,
 }
 
@@ -70,16 +69,17 @@ fn admit<B: Backend>(
     // Every transport was made by our gate, and has one.
     let connection = socket.req_parts().extensions.get::<Weak<Connection>>().and_then(Weak::upgrade);
     let connection = connection.ok_or_else(|| Refusal::new(Code::Unavailable, "No connection"))?;
-    let (queue, requests) = mpsc::unbounded_channel();
+    let (queue, requests) = mpsc::unbounded();
     for (event, read) in EVENTS {
         socket.on(event, Intake::new(read, queue.clone(), Arc::clone(&connection)));
     }
-    let ending = Arc::<Ending>::default();
+    let voice = connection.voice();
+    let ending = Ending::of(voice.clone());
     // Only for a client that leaves the namespace and keeps the transport; everything else ends with the connection.
     socket.on_disconnect(Gone(Arc::clone(&ending)));
     // Nothing of this session overtakes the answer to its CONNECT, which is queued next.
     connection.hold();
-    let admitted = Admitted { identity, room, offset, connection, requests, ending };
+    let admitted = Admitted { identity, room, offset, voice, requests, ending };
     socket.extensions.insert(Waiting(Arc::new(Mutex::new(Some(admitted)))));
     Ok(())
 }
@@ -87,9 +87,10 @@ fn admit<B: Backend>(
 async fn start<A: Adapter, B: Backend<Adapter = A>>(chat: Arc<Chat<B>>, socket: Arc<Socket<A>>) {
     let waiting = socket.extensions.remove::<Waiting>();
     let admitted = waiting.and_then(|Waiting(admitted)| admitted.lock().expect("it is only taken").take());
-    let Some(Admitted { identity, room, offset, connection, requests, ending }) = admitted else { return };
-    let outbox = Arc::new(Outbox::new(socket, connection, Arc::clone(&ending), &chat));
-    Session::new(chat, identity, outbox, requests, ending).run(room, offset).await;
+    let Some(Admitted { identity, room, offset, voice, requests, ending }) = admitted else { return };
+    let outbox = Arc::new(Outbox::new(socket, voice, &chat));
+    // Boxed before it is a future, which would hold it more than once.
+    Box::new(Session::new(chat, identity, outbox, requests, ending)).run(room, offset).await;
 }
 
 /// Runs in the reader, before the next packet is read: nothing of this session reaches a later one.

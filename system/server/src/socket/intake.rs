@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
+use futures_channel::mpsc::UnboundedSender;
 use serde_json::Value as Json;
 use socketioxide::adapter::Adapter;
 use socketioxide::handler::{MessageHandler, Value};
 use socketioxide::socket::Socket;
 use system_protocol::{Join, Leave, Refusal, Submit};
 use system_wire::Connection;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// Where a request's answer goes; nowhere when the client asked for none.
@@ -59,7 +59,7 @@ fn asked(read: Result<Asked, Refusal>, message: bool) -> Asked {
 pub(super) struct Intake {
     read: Read,
     /// Bounded by the connection: it stops the reader.
-    queue: mpsc::UnboundedSender<Box<Request>>,
+    queue: UnboundedSender<Request>,
     connection: Arc<Connection>,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Intake {
 pub(super) struct Synchronous;
 
 impl Intake {
-    pub(super) fn new(read: Read, queue: mpsc::UnboundedSender<Box<Request>>, connection: Arc<Connection>) -> Self {
+    pub(super) fn new(read: Read, queue: UnboundedSender<Request>, connection: Arc<Connection>) -> Self {
         Intake { read, queue, connection }
     }
 }
@@ -75,10 +75,9 @@ impl Intake {
 impl<A: Adapter> MessageHandler<A, Synchronous> for Intake {
     fn call(&self, _: Arc<Socket<A>>, value: Value, ack: Ack) {
         let asked = (self.read)(payload(&value));
-        // Boxed, because the queue of an idle session has room for 32.
-        let request = Box::new(Request { asked, ack, arrived: Instant::now() });
+        let request = Request { asked, ack, arrived: Instant::now() };
         self.connection.requested();
-        if self.queue.send(request).is_err() {
+        if self.queue.unbounded_send(request).is_err() {
             self.connection.handled();
         }
     }

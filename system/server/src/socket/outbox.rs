@@ -5,7 +5,6 @@
 //! that takes too little loses its connection, with nothing after what was lost; it comes back with its offset and gets
 //! the rest from the log.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -14,10 +13,10 @@ use socketioxide::adapter::Adapter;
 use socketioxide::socket::Socket;
 use system_delivery::{Entry, FanOut};
 use system_protocol::{Joined, Refusal, Room, event};
-use system_wire::{Connection, Cut, frame};
+use system_wire::{Connection, Cut, Voice, frame};
 use tokio::sync::Notify;
 
-use super::broadcast::{Broadcast, Broadcasts};
+use super::broadcast::Broadcasts;
 use super::intake::Ack;
 use crate::backend::Backend;
 use crate::chat::Chat;
@@ -28,16 +27,19 @@ use crate::telemetry::{Metrics, add};
 pub(crate) struct Closed;
 
 /// The end of a session, which may come before that of its connection.
-#[derive(Debug, Default)]
 pub(super) struct Ending {
-    /// Held while a frame is queued, so that none slips in behind the end.
-    over: Mutex<bool>,
+    voice: Voice,
     told: Notify,
 }
 
 impl Ending {
+    pub(super) fn of(voice: Voice) -> Arc<Self> {
+        Arc::new(Ending { voice, told: Notify::new() })
+    }
+
+    /// No frame slips in behind it.
     pub(super) fn end(&self) {
-        *self.over.lock().expect("no panic while it is held") = true;
+        self.voice.end();
         self.told.notify_one();
     }
 
@@ -49,13 +51,13 @@ impl Ending {
 
 pub(crate) struct Outbox<A: Adapter> {
     socket: Arc<Socket<A>>,
-    connection: Arc<Connection>,
-    ending: Arc<Ending>,
+    voice: Voice,
     metrics: Arc<Metrics>,
     broadcasts: Arc<Broadcasts>,
     /// Bytes that may wait before replay pauses: half of what may wait at all, the rest is for live.
     pause: usize,
-    answers: Mutex<BTreeMap<Room, Answer>>,
+    /// Few at a time, and mostly none.
+    answers: Mutex<Vec<(Room, Answer)>>,
 }
 
 /// How a join is answered.
@@ -75,20 +77,15 @@ impl Answer {
 }
 
 impl<A: Adapter> Outbox<A> {
-    pub(super) fn new<B: Backend>(
-        socket: Arc<Socket<A>>,
-        connection: Arc<Connection>,
-        ending: Arc<Ending>,
-        chat: &Chat<B>,
-    ) -> Self {
+    pub(super) fn new<B: Backend>(socket: Arc<Socket<A>>, voice: Voice, chat: &Chat<B>) -> Self {
         let (metrics, broadcasts) = (Arc::clone(&chat.metrics), Arc::clone(&chat.broadcasts));
         let (pause, answers) = (chat.send_buffer / 2, Mutex::default());
-        Outbox { socket, connection, ending, metrics, broadcasts, pause, answers }
+        Outbox { socket, voice, metrics, broadcasts, pause, answers }
     }
 
     /// How the next `joined` of that room goes out.
     pub(super) fn expect(&self, room: Room, answer: Answer) {
-        self.answers.lock().expect("no panic while it is held").insert(room, answer);
+        self.answers.lock().expect("no panic while it is held").push((room, answer));
     }
 
     /// The ack of a join that will not be answered by `joined`.
@@ -108,28 +105,28 @@ impl<A: Adapter> Outbox<A> {
     /// A message's finished frame, to everybody or again to this one.
     pub(crate) fn chat_message(&self, entry: &Entry, frame: &Bytes, fan_out: Option<&FanOut>) -> Result<(), Closed> {
         let Some(fan_out) = fan_out else {
-            self.unless_over(|| self.connection.push(frame.clone(), self.broadcasts.batch(&entry.room)))?;
-            self.metrics.delivered(None);
+            self.queued(self.voice.push(frame.clone(), &self.broadcasts.replays))?;
+            add(&self.metrics.delivered_replay);
             return Ok(());
         };
-        let Broadcast { message, batch, age } = self.broadcasts.of(fan_out, &entry.room, frame, entry.offset.ms());
-        self.unless_over(|| self.connection.push_broadcast(message, batch))?;
-        self.metrics.delivered(Some(*age));
+        let to_all = self.broadcasts.of(fan_out, frame, entry.offset.ms(), &self.metrics);
+        self.queued(self.voice.push_broadcast(&to_all.message, &to_all.batch))?;
+        to_all.delivered();
         Ok(())
     }
 
     /// Returns when the client has taken enough for another page of replay.
     pub(crate) async fn writable(&self) {
-        self.connection.below(self.pause).await;
+        self.connection().below(self.pause).await;
     }
 
     pub(super) fn emit<T: Serialize>(&self, event: &'static str, payload: &T) -> Result<(), Closed> {
-        self.send(&event_frame(event, payload))
+        self.send(event_frame(event, payload))
     }
 
     /// Nothing happens when no ack was asked for.
     pub(super) fn ack<T: Serialize>(&self, to: Ack, payload: &T) -> Result<(), Closed> {
-        to.map_or(Ok(()), |id| self.send(&written(&format!("43{id}["), payload)))
+        to.map_or(Ok(()), |id| self.send(written(&format!("43{id}["), payload)))
     }
 
     /// A refusal is the ack's `error`, and always an event too.
@@ -141,7 +138,7 @@ impl<A: Adapter> Outbox<A> {
 
     /// Ends the session without another word.
     pub(crate) fn close(&self) {
-        self.connection.cut();
+        self.connection().cut();
     }
 
     /// Socket.IO's own goodbye, behind everything that was said: its client does not come back by itself.
@@ -153,7 +150,7 @@ impl<A: Adapter> Outbox<A> {
 
     /// The session is over; was it because its client took too little?
     pub(super) fn ended(&self) {
-        if let Some(Cut::TooMuch | Cut::Stalled) = self.connection.why_cut() {
+        if let Some(Cut::TooMuch | Cut::Stalled) = self.connection().why_cut() {
             add(&self.metrics.slow_consumers);
             tracing::warn!(socket = %self.socket.id, "a slow consumer was closed; it resumes from its offset");
         }
@@ -164,23 +161,25 @@ impl<A: Adapter> Outbox<A> {
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
+        self.voice.connection()
     }
 
     fn take_answer(&self, room: &Room) -> Option<Answer> {
-        self.answers.lock().expect("no panic while it is held").remove(room)
-    }
-
-    fn send(&self, frame: &Bytes) -> Result<(), Closed> {
-        self.unless_over(|| self.connection.send(frame.clone()))
-    }
-
-    fn unless_over(&self, queue: impl FnOnce() -> Result<usize, system_wire::Closed>) -> Result<(), Closed> {
-        let over = self.ending.over.lock().expect("no panic while it is held");
-        if *over {
-            return Err(Closed);
+        let mut answers = self.answers.lock().expect("no panic while it is held");
+        let nth = answers.iter().position(|(asked, _)| asked == room)?;
+        let (_, answer) = answers.swap_remove(nth);
+        if answers.is_empty() {
+            *answers = Vec::new();
         }
-        self.metrics.waiting(queue().map_err(|system_wire::Closed| Closed)?);
+        Some(answer)
+    }
+
+    fn send(&self, frame: Bytes) -> Result<(), Closed> {
+        self.queued(self.voice.send(frame))
+    }
+
+    fn queued(&self, waiting: Result<usize, system_wire::Closed>) -> Result<(), Closed> {
+        self.metrics.waiting(waiting.map_err(|system_wire::Closed| Closed)?);
         Ok(())
     }
 }

@@ -4,17 +4,18 @@
 //! room that is being joined waits for that join, in order; requests for other rooms go on. Deliberately absent: the
 //! session's position in a room and the order of what it gets, which delivery keeps.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use system_protocol::{
     Code, Draining, Join, Joined, Leave, MessageId, Offset, Refusal, Room, Submit, TraceParent, event,
 };
 use system_wire::Connection;
-use tokio::sync::mpsc;
+use tokio::task::coop;
 use tokio::time::Instant;
 
 use super::intake::{Ack, Asked, Request};
@@ -36,11 +37,12 @@ pub(super) struct Session<B: Backend> {
     chat: Arc<Chat<B>>,
     identity: Identity,
     outbox: Arc<Outbox<B::Adapter>>,
-    requests: mpsc::UnboundedReceiver<Box<Request>>,
+    requests: UnboundedReceiver<Request>,
     ending: Arc<Ending>,
     /// Its end leaves every room.
     membership: B::Session,
-    rooms: BTreeMap<Room, Place>,
+    /// Mostly one, for which a map by order would have room for eleven.
+    rooms: HashMap<Room, Place>,
     parked: usize,
     limit: RateLimit,
     doing: FuturesUnordered<Doing>,
@@ -76,17 +78,17 @@ impl<B: Backend> Session<B> {
         chat: Arc<Chat<B>>,
         identity: Identity,
         outbox: Arc<Outbox<B::Adapter>>,
-        requests: mpsc::UnboundedReceiver<Box<Request>>,
+        requests: UnboundedReceiver<Request>,
         ending: Arc<Ending>,
     ) -> Self {
         let limit = RateLimit::new(chat.rate_limit);
         let membership = chat.backend.session(Arc::clone(&outbox));
-        let (rooms, doing) = (BTreeMap::new(), FuturesUnordered::new());
+        let (rooms, doing) = (HashMap::new(), FuturesUnordered::new());
         Session { chat, identity, outbox, requests, ending, membership, rooms, parked: 0, limit, doing }
     }
 
     /// Enters the room of CONNECT, and runs until the client is gone, by whatever way.
-    pub(super) async fn run(mut self, room: Room, offset: Option<Offset>) {
+    pub(super) async fn run(mut self: Box<Self>, room: Room, offset: Option<Offset>) {
         self.chat.metrics.session(None, Some(0));
         let mut life = self.chat.life.follow();
         let connection = Arc::clone(self.outbox.connection());
@@ -115,9 +117,10 @@ impl<B: Backend> Session<B> {
                 }
                 phase = life.next() => self.phase(phase),
                 Some(done) = self.doing.next(), if !self.doing.is_empty() => self.done(done),
-                Some(request) = self.requests.recv() => {
+                // A client that never stops asking leaves the others their turn.
+                Some(request) = coop::cooperative(self.requests.next()) => {
                     connection.handled();
-                    self.request(*request);
+                    self.request(request);
                 }
             }
         }
@@ -320,14 +323,14 @@ impl<B: Backend> Session<B> {
         let _ = self.outbox.refuse(ack, refusal);
     }
 
-    fn change_rooms<T>(&mut self, change: impl FnOnce(&mut BTreeMap<Room, Place>) -> T) -> T {
+    fn change_rooms<T>(&mut self, change: impl FnOnce(&mut HashMap<Room, Place>) -> T) -> T {
         let before = self.rooms.len();
         let result = change(&mut self.rooms);
         self.chat.metrics.session(Some(before), Some(self.rooms.len()));
         result
     }
 
-    fn end(mut self) {
+    fn end(&mut self) {
         self.requests.close();
         while self.requests.try_recv().is_ok() {
             self.outbox.connection().handled();

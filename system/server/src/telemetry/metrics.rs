@@ -1,7 +1,6 @@
 //! The node's counters, and their way to `/metrics`.
 //!
-//! What happens per message or delivery is an atomic that is read at the scrape; only latencies go through the SDK at
-//! once. What others know (delivery's state, the spans' fate) is asked at the scrape through [`Observed`].
+//! What happens per message or delivery is an atomic that is read at the scrape; only latencies are recorded at once. What others know (delivery's state, the spans' fate) is asked at the scrape through [`Observed`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -10,7 +9,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use prometheus::{Registry, TextEncoder};
+use prometheus::{HistogramOpts, Registry, TextEncoder};
 use system_protocol::Code;
 use system_wire::deflate::{Deflate, Sent};
 
@@ -85,7 +84,7 @@ pub(crate) struct Metrics {
     buffer_peak: AtomicU64,
     lag_micros: AtomicU64,
     ack_seconds: Histogram<f64>,
-    delivery_seconds: Histogram<f64>,
+    delivery_seconds: prometheus::Histogram,
     provider: SdkMeterProvider,
     registry: Registry,
 }
@@ -122,7 +121,7 @@ impl Metrics {
             buffer_peak: AtomicU64::default(),
             lag_micros: AtomicU64::default(),
             ack_seconds: latency(&meter, &names::ACK_SECONDS),
-            delivery_seconds: latency(&meter, &names::DELIVERY_SECONDS),
+            delivery_seconds: by_delivery(&registry, &names::DELIVERY_SECONDS),
             provider,
             registry,
         }
@@ -160,18 +159,19 @@ impl Metrics {
         self.ack_seconds.record(after.as_secs_f64(), &[]);
     }
 
-    pub(crate) fn delivered(&self, after: Option<Duration>) {
-        match after {
-            None => add(&self.delivered_replay),
-            Some(after) => {
-                add(&self.delivered_live);
-                self.delivery_seconds.record(after.as_secs_f64(), &[]);
-            }
-        }
+    /// One message to so many members.
+    pub(crate) fn delivered(&self, members: u64, after: Duration) {
+        self.delivered_live.fetch_add(members, Ordering::Relaxed);
+        let (all, after) = (self.delivery_seconds.local(), after.as_secs_f64());
+        (0..members).for_each(|_| all.observe(after));
     }
 
     pub(crate) fn waiting(&self, bytes: usize) {
-        self.buffer_peak.fetch_max(bytes as u64, Ordering::Relaxed);
+        let bytes = bytes as u64;
+        // Mostly it is no peak, and looking is cheaper than trying.
+        if bytes > self.buffer_peak.load(Ordering::Relaxed) {
+            self.buffer_peak.fetch_max(bytes, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn reloaded(&self, what: Reload, taken: bool) {
@@ -331,6 +331,14 @@ pub(super) fn counted(meter: &Meter, metric: &Metric) -> Counter<u64> {
 pub(super) fn latency(meter: &Meter, metric: &Metric) -> Histogram<f64> {
     let builder = meter.f64_histogram(metric.name).with_description(metric.meaning).with_unit("s");
     builder.with_boundaries(LATENCIES.to_vec()).build()
+}
+
+/// One that is recorded for each delivery: the SDK's takes a lock each time, this one counts a whole room at once.
+fn by_delivery(registry: &Registry, metric: &Metric) -> prometheus::Histogram {
+    let options = HistogramOpts::new(metric.name, metric.meaning).buckets(LATENCIES.to_vec());
+    let histogram = prometheus::Histogram::with_opts(options).expect("the bounds rise");
+    registry.register(Box::new(histogram.clone())).expect("its name is its own");
+    histogram
 }
 
 fn counter(meter: &Meter, metric: &Metric, value: impl Fn() -> u64 + Send + Sync + 'static) {

@@ -2,6 +2,12 @@
 
 use std::sync::Arc;
 
+use std::time::Duration;
+
+use system_wire::deflate::{self, Deflate};
+use system_wire::{Batch, Room};
+use tokio::time::{Instant, sleep_until};
+
 use super::peer::{Noting, room, text};
 
 fn strings(numbers: std::ops::Range<usize>) -> Vec<String> {
@@ -85,4 +91,30 @@ async fn a_large_fan_out_lets_others_run() {
     let at = writes.iter().position(|(name, _)| *name == "asker").unwrap();
     assert!(at < 130, "the answer came after {at} of 200 members");
     assert_eq!(writes.len(), 201);
+}
+
+/// Virtual time: milliseconds since the beginning at which the member was written to, and what it got then.
+#[tokio::test(start_paused = true)]
+async fn a_paced_batch_writes_at_once_after_silence_and_then_once_per_pace() {
+    const PACE: u64 = 4;
+    let member = Noting::named("member");
+    let (here, _wire) = member.connect();
+    let room = Room::new(Batch::paced(Duration::from_millis(PACE)), Deflate::new(deflate::Settings::default()).room());
+    room.join(&here).unwrap();
+    let began = Instant::now();
+    let said = [0, 1, 2, 6, 7, 20, 24, 29, 30];
+    let mut written = Vec::new();
+    for ms in 0..50 {
+        sleep_until(began + Duration::from_millis(ms)).await;
+        settle().await;
+        if let Some(number) = said.iter().position(|at| *at == ms) {
+            room.broadcast(&text(number));
+            settle().await;
+        }
+        let writes = member.writes();
+        written.extend(writes[written.len()..].iter().map(|(_, what)| (ms, what.clone())).collect::<Vec<_>>());
+    }
+    let at = |ms, numbers| (ms, strings(numbers));
+    let expected = [at(0, 0..1), at(4, 1..3), at(8, 3..5), at(20, 5..6), at(24, 6..7), at(29, 7..8), at(33, 8..9)];
+    assert_eq!(written, expected);
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 
 use super::peer::{Noting, PATIENCE, payloads, piped, settings, text};
+use system_wire::deflate::{self, Deflate};
 use system_wire::{Batch, Connection, Locked, frame};
 
 /// Both writers at once, through a pipe that takes three bytes at a time.
@@ -92,7 +93,30 @@ async fn nothing_follows_a_close_frame() {
     wire.write_all(b"\x88\x00").await.unwrap();
     assert!(connection.send(text(1)).is_err());
     assert!(connection.push(text(1), &Batch::new()).is_err());
-    assert_eq!(peer.writes().len(), 1);
+    wire.write_all(b"\x88\x00").await.unwrap();
+    assert_eq!(peer.writes().len(), 1, "not even another");
+}
+
+/// A session that is over says nothing more, also to those who came before it; the next one does.
+#[tokio::test]
+async fn a_voice_that_is_over_is_not_heard() {
+    let peer = Noting::default();
+    let (connection, _wire) = peer.connect();
+    let batch = Batch::new();
+    let (first, second) = (connection.voice(), connection.voice());
+    first.push(text(1), &batch).unwrap();
+    second.send(text(2)).unwrap();
+    second.end();
+    let room = Deflate::new(deflate::Settings::default()).room();
+    let message = room.broadcast(text(9), std::time::Instant::now());
+    assert!(first.send(text(3)).is_err() && second.push(text(4), &batch).is_err());
+    assert!(second.push_broadcast(&message, &batch).is_err());
+    let third = connection.voice();
+    third.push_broadcast(&message, &batch).unwrap();
+    third.send(text(5)).unwrap();
+    connection.send(text(6)).unwrap();
+    let said: Vec<_> = peer.writes().into_iter().flat_map(|(_, said)| said).collect();
+    assert_eq!(said, ["1", "2", "9", "5", "6"]);
 }
 
 /// An answer may be written while a batch waits, and then carries what came before it.
