@@ -82,7 +82,7 @@ fn nginx_passes_a_node_by_until_it_is_ready() {
     play(async {
         let stage = Stage::set(Set::usual().chat_nodes(1)).await;
         let away = StdListener::bind((AWAY, 0)).and_then(|free| free.local_addr()).expect("a port");
-        let late = ChatNode::start(&["--delivery", "log", "--redis", &format!("redis://{away}")]);
+        let late = ChatNode::start(&["--auth", "none", "--delivery", "log", "--redis", &format!("redis://{away}")]);
         let (late_address, ready) = (late.address().await, stage.chat_addresses()[0]);
         let Some(nginx) = Nginx::before(&[late_address, ready]).await else { return };
         let door = Door::beside(&nginx.address.to_string());
@@ -123,7 +123,7 @@ async fn lead(from: SocketAddr, to: SocketAddr) -> JoinSet<()> {
 #[test]
 fn nginx_tells_a_node_what_it_needs_and_the_world_nothing_it_should_not_know() {
     play(async {
-        let node = ChatNode::start(&["--trusted-proxies", "127.0.0.1"]);
+        let node = ChatNode::start(&["--auth", "none", "--trusted-proxies", "127.0.0.1"]);
         let Some(nginx) = Nginx::before(&[node.address().await]).await else { return };
         let (one, other) = (Ipv4Addr::new(127, 0, 9, 1), Ipv4Addr::new(127, 0, 9, 2));
         for (from, forged, remaining) in [(one, other, 99), (other, one, 99), (one, Ipv4Addr::new(1, 2, 3, 4), 98)] {
@@ -207,7 +207,7 @@ async fn head(stream: &mut TcpStream) -> String {
 #[test]
 fn a_flood_of_handshakes_from_one_address_stops_at_nginx_and_others_get_in() {
     play(async {
-        let node = ChatNode::start(&[]);
+        let node = ChatNode::start(&["--auth", "none"]);
         let Some(nginx) = Nginx::before(&[node.address().await]).await else { return };
         let (flooder, neighbour) = (Ipv4Addr::new(127, 0, 9, 3), Ipv4Addr::new(127, 0, 9, 4));
         // 200 at once and 20 a second are let through, to be refused by the node for what they are.

@@ -3,10 +3,14 @@
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use crate::{http, process::Process, wait::eventually, warm};
@@ -17,10 +21,10 @@ pub(crate) struct ChatNode {
 }
 
 impl ChatNode {
-    /// On a port of the kernel's choosing.
+    /// On a port of the kernel's choosing, with these flags and no other.
     pub(crate) fn start(flags: &[&str]) -> ChatNode {
         let mut command = Command::new(warm::node_program());
-        command.args(["--listen", "127.0.0.1:0", "--auth", "none"]).args(flags);
+        command.args(["--listen", "127.0.0.1:0"]).args(flags);
         let mut process = Process::start(command.stderr(Stdio::piped()));
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = BufReader::new(process.child().stderr.take().expect("its log")).lines();
@@ -47,8 +51,22 @@ impl ChatNode {
 
     /// The body of `/ready`.
     pub(crate) async fn ready(&self) -> Value {
-        let answer = http::get(self.address().await, "/ready", "").await;
-        serde_json::from_str(&answer.body).expect("JSON")
+        serde_json::from_str(&self.get("/ready").await).expect("JSON")
+    }
+
+    /// The body of a path.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        http::get(self.address().await, path, "").await.body
+    }
+
+    /// As an operator's SIGTERM.
+    pub(crate) fn terminate(&self) {
+        kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGTERM).expect("a process that runs");
+    }
+
+    /// How it ended, when it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.child().try_wait().expect("a process of ours")
     }
 }
 

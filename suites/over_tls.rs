@@ -25,7 +25,7 @@ fn a_load_over_tls_gets_everything_and_a_stranger_gets_nothing() {
         let folder = TempDir::new().expect("a folder");
         let authority = Authority::new();
         let (cert, key) = authority.pair(&folder);
-        let node = ChatNode::start(&["--tls-cert", &cert, "--tls-key", &key]);
+        let node = ChatNode::start(&["--auth", "none", "--tls-cert", &cert, "--tls-key", &key]);
         let url = format!("wss://{}", node.address().await);
         let to = |ca: &str| {
             let nodes = vec![Target { name: "chat-1".to_owned(), url: url.clone() }];

@@ -45,7 +45,7 @@ impl ChatNode {
 }
 
 fn node(flags: &[&str]) -> ChatNode {
-    ChatNode::start(&[&["--delivery", "log"], flags].concat())
+    ChatNode::start(&[&["--auth", "none", "--delivery", "log"], flags].concat())
 }
 
 fn url(scheme: &str, address: SocketAddr) -> String {
