@@ -18,6 +18,7 @@ test:
 # Format, clippy (then what is shipped without what only debug builds have), licences and sources of dependencies
 lint:
     cargo fmt --all --check
+    cargo fmt --check --manifest-path suites/rust_socketio/Cargo.toml
     cargo clippy --workspace --all-targets --quiet -- -D warnings
     cargo clippy --workspace --lib --bins --quiet {{ without_debug_assertions }} -- -D warnings
     cargo deny --log-level error check bans licenses sources
@@ -74,3 +75,20 @@ bench *filter:
 # What a delivery costs the node, beside `write(2)` alone, and its memory per idle connection (two quiet cores)
 fanout:
     cargo bench --package benches --bench fanout
+
+# The official Socket.IO clients (npm), for the tests that need them
+clients:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    to="${CARGO_TARGET_DIR:-target}/clients"
+    if cmp -s fixtures/clients/package-lock.json "$to/package-lock.json"; then exit; fi
+    rm -rf "$to" "$to.new"
+    mkdir -p "$to.new"
+    cp fixtures/clients/package.json fixtures/clients/package-lock.json "$to.new"
+    npm ci --prefix "$to.new" --ignore-scripts --no-audit --no-fund --loglevel error
+    mv "$to.new" "$to"
+
+# The contract as rust_socketio sees it: a workspace of its own, which builds OpenSSL (perl, make; minutes when cold)
+rust-socketio:
+    cargo build --package system-server
+    CHAT_NODE="${CARGO_TARGET_DIR:-$PWD/target}/debug/chat-node" cargo test --locked --manifest-path suites/rust_socketio/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-$PWD/target}/rust-socketio"

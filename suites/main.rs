@@ -7,11 +7,16 @@
 mod controls;
 mod guarded;
 mod harness_death;
+mod lone_node;
 mod node_loss;
+mod official_client;
 mod over_tls;
+mod payloads;
+mod plain_socket;
 mod planted_drops;
 mod primary_loss;
 mod process;
+mod protocol_cases;
 mod redis_access;
 mod replica_loss;
 mod stage;

@@ -8,7 +8,7 @@ use chaos_observe::{Clock, History, Recorder, SpanStore};
 use chaos_workload::{Churn, FanOut, Node as Target, Targets};
 use tempfile::TempDir;
 
-use crate::{guarded::Authority, redis_access::Node, wait::PATIENCE, warm::play};
+use crate::{guarded::Authority, lone_node::Node, wait::PATIENCE, warm::play};
 
 /// Loads here are steady when they hold still for so long.
 const HOLD: Duration = Duration::from_millis(300);
@@ -25,7 +25,7 @@ fn a_load_over_tls_gets_everything_and_a_stranger_gets_nothing() {
         let folder = TempDir::new().expect("a folder");
         let authority = Authority::new();
         let (cert, key) = authority.pair(&folder);
-        let node = Node::start(&["--tls-cert", &cert, "--tls-key", &key]);
+        let node = Node::start(&["--auth", "none", "--tls-cert", &cert, "--tls-key", &key]);
         let url = format!("wss://{}", node.address().await);
         let to = |ca: &str| {
             let nodes = vec![Target { name: "chat-1".to_owned(), url: url.clone() }];

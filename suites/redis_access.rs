@@ -1,69 +1,24 @@
 //! What keeps a node from its Redis is named on `/ready` and once in the log, and never with the secret; and with the
 //! right settings messages are acked and delivered over TLS.
 
-use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    process::{Command, Stdio},
-    sync::{Arc, Mutex},
-};
+use std::net::SocketAddr;
 
-use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use serde_json::json;
+use tokio::net::TcpListener;
 
 use crate::{
     guarded::{Authority, Guarded, PASSWORD, Terminator},
-    process::Process,
+    lone_node::Node,
     stock_client::{Door, StockClient},
     wait::{PATIENCE, eventually},
-    warm::{self, play},
+    warm::play,
 };
 
+/// Of each node here.
+const WITH_LOG: [&str; 4] = ["--auth", "none", "--delivery", "log"];
 const WRONG: &str = "wr0ng-password";
 
-/// A chat node of its own.
-pub(crate) struct Node {
-    _process: Process,
-    log: Arc<Mutex<Vec<String>>>,
-}
-
 impl Node {
-    pub(crate) fn start(flags: &[&str]) -> Node {
-        let mut command = Command::new(warm::node_program());
-        command.args(["--listen", "127.0.0.1:0", "--auth", "none"]).args(flags);
-        let mut process = Process::start(command.stderr(Stdio::piped()));
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let lines = BufReader::new(process.child().stderr.take().expect("its log")).lines();
-        let kept = log.clone();
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().expect("a log").push(line)));
-        Node { _process: process, log }
-    }
-
-    fn log(&self) -> Vec<String> {
-        self.log.lock().expect("a log").clone()
-    }
-
-    pub(crate) async fn address(&self) -> SocketAddr {
-        let listening = |line: &String| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            (line["message"] == "listening").then(|| line["address"].as_str()?.parse().ok())?
-        };
-        eventually("that the node listens", async || self.log().iter().find_map(listening)).await
-    }
-
-    /// The body of `/ready`.
-    async fn ready(&self) -> Value {
-        let mut stream = TcpStream::connect(self.address().await).await.expect("a node that listens");
-        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n").await.expect("a question");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        serde_json::from_str(body).expect("JSON")
-    }
-
     /// Says it on `/ready`, and in one warning for each cause however often it tries; never the secrets.
     async fn refuses_because(self, words: &str, causes: usize) {
         let said = async || {
@@ -115,12 +70,12 @@ fn what_keeps_a_node_from_its_redis_is_named_without_the_secret() {
             (&["--redis", &tls, "--redis-ca-file", &other_ca, "--redis-password-file", &right], "is not trusted"),
             (&["--redis", &strict, "--redis-password-file", &right], "does it want TLS (rediss://)?"),
         ] {
-            Node::start(&[flags, &log].concat()).refuses_because(words, 1).await;
+            Node::start(&[&WITH_LOG, flags, &log].concat()).refuses_because(words, 1).await;
         }
         let plain_as_tls = url("rediss", redis.plain());
         let flags = ["--redis", &plain_as_tls, "--redis-ca-file", &ca, "--redis-password-file", &right];
         // Redis takes the handshake for half a command or for a wrong one, as the bytes fall: two causes in turn.
-        Node::start(&[&flags[..], &log].concat()).refuses_because("does it speak TLS?", 2).await;
+        Node::start(&[&WITH_LOG, &flags[..], &log].concat()).refuses_because("does it speak TLS?", 2).await;
     });
 }
 
@@ -131,7 +86,7 @@ fn messages_are_acked_and_delivered_with_redis_behind_tls_and_a_password() {
         let (tls, ca) = (url("rediss", redis.door()), redis.authority.file(&redis.folder, "ca.pem"));
         let password = redis.write("password", PASSWORD);
         let flags = ["--redis", &tls, "--redis-ca-file", &ca, "--redis-password-file", &password];
-        let node = Node::start(&flags);
+        let node = Node::start(&[&WITH_LOG, &flags[..]].concat());
         let up = json!({ "status": "ready" });
         eventually("a node that is ready", async || (node.ready().await == up).then_some(())).await;
         let door = Door::beside(&node.address().await.to_string());

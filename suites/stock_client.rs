@@ -6,12 +6,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chaos_observe::{Clock, Content, Offset, Op, Recorder};
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
-use crate::stage::Stage;
+use crate::{plain_socket::PlainSocket, stage::Stage};
 
 /// A chat node's door, and where is written down who goes through it.
 #[derive(Clone)]
@@ -26,7 +23,7 @@ pub(crate) struct Door {
 
 /// One connection in one room. It answers pings, collects what arrives, and sends one message at a time.
 pub(crate) struct StockClient {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: PlainSocket,
     door: Door,
     name: String,
     room: String,
@@ -62,8 +59,8 @@ impl Door {
 impl StockClient {
     /// Connects, joins `room` as `name`, and returns once the node has said `joined`.
     pub(crate) async fn join(door: &Door, name: &str, room: &str, offset: Option<&str>) -> Result<StockClient, String> {
-        let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", door.address);
-        let (socket, _) = connect_async(url).await.map_err(|error| format!("connect to {}: {error}", door.node))?;
+        let socket = PlainSocket::open(&door.address).await;
+        let socket = socket.map_err(|error| format!("connect to {}: {error}", door.node))?;
         let mut client = StockClient {
             socket,
             door: door.clone(),
@@ -78,7 +75,7 @@ impl StockClient {
         if let Some(offset) = offset {
             auth["offset"] = json!(offset);
         }
-        client.text(format!("40{auth}")).await?;
+        client.socket.write(format!("40{auth}")).await?;
         client.record(Op::Up { node: door.node.clone() });
         client.record(Op::Join { room: room.to_owned(), offset: offset.map(place) });
         while client.joined.is_null() {
@@ -103,7 +100,7 @@ impl StockClient {
         let (intended, content) = (self.door.clock.now(), Content::of(&content));
         self.record(Op::Send { message: message.clone(), room, attempt, intended, content, canary: false });
         let answered = async {
-            self.text(format!("42{ack}{}", json!(["chat-message", submit]))).await?;
+            self.socket.write(format!("42{ack}{}", json!(["chat-message", submit]))).await?;
             while !self.answers.contains_key(&ack) {
                 self.next().await?;
             }
@@ -139,10 +136,8 @@ impl StockClient {
 
     /// Takes one frame.
     async fn next(&mut self) -> Result<(), String> {
-        let frame = self.socket.next().await.ok_or("the node closed the connection")?;
-        let Message::Text(text) = frame.map_err(|error| error.to_string())? else { return Ok(()) };
-        match text.as_str() {
-            "2" => self.text("3".to_owned()).await?,
+        let packet = self.socket.packet().await?;
+        match packet.as_str() {
             text if text.starts_with("44") => return Err(format!("refused: {text}")),
             text if text.starts_with("42") => self.event(&text[2..])?,
             text if text.starts_with("43") => {
@@ -173,10 +168,6 @@ impl StockClient {
             _ => {}
         }
         Ok(())
-    }
-
-    async fn text(&mut self, text: String) -> Result<(), String> {
-        self.socket.send(Message::Text(text.into())).await.map_err(|error| error.to_string())
     }
 
     fn record(&self, op: Op) {

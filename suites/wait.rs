@@ -1,6 +1,10 @@
 //! Waiting for something named, never for time to pass.
 
-use std::time::{Duration, Instant};
+use std::{
+    env,
+    io::{self, Write},
+    time::{Duration, Instant},
+};
 
 /// Far beyond what anything here takes, so that only what never comes fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,4 +24,12 @@ pub(crate) async fn within<T>(time: Duration, mut look: impl AsyncFnMut() -> Opt
             found => return found,
         }
     }
+}
+
+/// A loud word that something was not tested, and why; in CI that is a failure.
+pub(crate) fn not_tested(what: &str) {
+    let why = format!("NOT TESTED: {what}");
+    assert!(env::var("CI").as_deref() != Ok("true"), "{why}");
+    // Not captured, unlike what `eprintln!` writes.
+    io::stderr().write_all(format!("\n{why}\n\n").as_bytes()).expect("somebody who hears it");
 }
