@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use chaos_checkers::Rule;
-use chaos_cluster::{Seen, Server, View, slot_of_room};
+use chaos_cluster::{Seen, Server, View, repl_timeout, slot_of_room};
 use chaos_faults::{Inject, Pause, RedisTarget, Target};
 
 use crate::{
@@ -18,8 +18,6 @@ use crate::{
     warm::{Set, play},
 };
 
-/// What `repl-timeout` is set to, in node timeouts.
-const SILENT_REPLICA: u32 = 10;
 /// The link's end is noticed within a second, and what has queued up goes out at the pace of one message per user.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -28,7 +26,7 @@ fn acks_are_back_when_a_hung_replica_is_given_up() {
     play(async {
         let set = Set::usual();
         let node_timeout = set.redis.node_timeout;
-        let allowed = node_timeout * SILENT_REPLICA + MARGIN;
+        let allowed = repl_timeout(node_timeout) + MARGIN;
         let mut stage = Stage::set(set).await;
         let load = stage.steady(&crowd(), Duration::from_secs(2)).await;
         let room = load.busiest_room();

@@ -33,6 +33,7 @@ pub use engine::{
 pub use error::ClusterError;
 pub use links::{Carried, Kind as LinkKind, LinkState, Links, Node as LinkEnd};
 pub use look::{Change, Changed, NodeView, PeerView, Role, Seen, View, Watcher};
+pub use redis_conf::repl_timeout;
 pub use resp::RespValue;
 pub use server::{Server, UnknownServer};
 pub use slots::{slot_of_key, slot_of_room};

@@ -1,6 +1,6 @@
 //! The redis.conf of a node: what docs/delivery.md asks of a Redis Cluster, and what the fault proxy needs.
 
-use std::{collections::BTreeMap, fmt::Write, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{Engine, RedisTopology, backend::Launch, ground::BUS};
 
@@ -12,10 +12,15 @@ const SILENT_REPLICA: u32 = 10;
 /// Seconds. Well above the replica's ping period; and Redis's own default, since more would help nobody.
 const SILENCE: (u64, u64) = (5, 60);
 
+/// `repl-timeout`, in whole seconds: how long both ends of a replication link put up with silence.
+pub fn repl_timeout(node_timeout: Duration) -> Duration {
+    Duration::from_secs((node_timeout * SILENT_REPLICA).as_secs().clamp(SILENCE.0, SILENCE.1))
+}
+
 /// The same on every node.
 pub(crate) fn settings(redis: &RedisTopology) -> BTreeMap<String, String> {
     let timeout = redis.node_timeout.as_millis().to_string();
-    let silence = (redis.node_timeout * SILENT_REPLICA).as_secs().clamp(SILENCE.0, SILENCE.1).to_string();
+    let silence = repl_timeout(redis.node_timeout).as_secs().to_string();
     let fixed = [
         ("appendfsync", "everysec"),
         ("appendonly", if redis.appendonly { "yes" } else { "no" }),

@@ -6,6 +6,10 @@
 #![expect(clippy::cast_possible_wrap, reason = "counts and times of a simulated half minute")]
 #![expect(clippy::format_push_string, reason = "replies in text, built line by line; clarity before allocations")]
 
+/// A world is millions of small allocations on one thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod chance;
 #[cfg(test)]
 pub mod conformance;

@@ -6,12 +6,12 @@
 
 #![expect(clippy::print_stdout, reason = "what a command says to a person goes to standard output")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::process::ExitCode;
 
-use suites_simulation::scenario;
+use suites_simulation::scenario::{self, CONTROLS, Control};
 use suites_simulation::search::{shrink, sweep};
 use suites_simulation::world::plan::Plan;
 use suites_simulation::world::run::{Report, anomalies, play};
@@ -61,6 +61,9 @@ struct Sum {
     received: u64,
     promotions: u64,
     failed_elections: u64,
+    stray_writes: u64,
+    /// Of a control: worlds in which what it leaves out shows.
+    caught: u64,
     lasted_ms: u64,
     happened: BTreeMap<&'static str, u64>,
     by_rule: BTreeMap<String, u64>,
@@ -74,6 +77,7 @@ impl Sum {
         self.received += report.verdict.numbers.received;
         self.promotions += report.promotions;
         self.failed_elections += report.failed_elections;
+        self.stray_writes += report.stray_writes;
         self.lasted_ms += report.lasted_ms;
         for (kind, times) in &report.happened {
             *self.happened.entry(kind).or_default() += times;
@@ -91,9 +95,10 @@ impl Sum {
 impl fmt::Display for Sum {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mean = self.lasted_ms as f64 / 1000.0 / self.seeds.max(1) as f64;
-        let Sum { seeds, acked, received, promotions, failed_elections, .. } = self;
+        let Sum { seeds, acked, received, promotions, failed_elections, stray_writes, .. } = self;
         write!(out, "{seeds} seeds of {mean:.1} s, {acked} acked, {received} received, {promotions} promotions, ")?;
-        write!(out, "{failed_elections} failed elections, {} bad {:?}", self.bad.len(), self.by_rule)
+        write!(out, "{failed_elections} failed elections, {stray_writes} stray writes, ")?;
+        write!(out, "{} bad {:?}", self.bad.len(), self.by_rule)
     }
 }
 
@@ -103,51 +108,86 @@ fn lines(arguments: &Arguments, plan: impl Fn(u64) -> Plan) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Which rule is left out, if one is.
+fn control(scenario: &str) -> Option<&'static Control> {
+    let name = scenario.strip_suffix('!')?;
+    CONTROLS.iter().find(|control| control.name == name)
+}
+
 fn run_all(arguments: &Arguments, plan: impl Fn(u64) -> Plan + Sync) -> ExitCode {
     let mut sum = Sum::default();
     sweep(arguments.seeds.clone(), arguments.threads, &plan, |report| {
+        sum.caught += u64::from(control(&arguments.scenario).is_some_and(|control| control.is_hit(&report)));
         sum.add(report);
         if sum.seeds.is_multiple_of(500) {
             eprintln!("{sum}");
         }
     });
     println!("{:?}\n{sum}", sum.happened);
+    if control(&arguments.scenario).is_some() {
+        println!("caught in {} of {}", sum.caught, sum.seeds);
+    }
     let Some(first) = sum.bad.into_iter().min_by_key(|report| report.plan.seed) else { return ExitCode::SUCCESS };
     let violated = first.violated();
     let small = shrink(&first.plan, 60, |report| {
         if violated.is_empty() { !report.drained } else { report.violated().iter().any(|rule| violated.contains(rule)) }
     });
     println!("\nseed {} with {} of its {} faults:", small.seed, small.faults.len(), first.plan.faults.len());
+    if let Some(control) = control(&arguments.scenario) {
+        println!("left out: {}", control.left_out);
+    }
     tell(&play(&small, true), false)
 }
 
-/// The storyboard: what went wrong, the faults, and what concerns the messages in question.
+/// The storyboard: faults, elections, and what concerns the messages in question; then what was violated.
 fn tell(report: &Report, everything: bool) -> ExitCode {
-    let shown = if everything { usize::MAX } else { 400 };
-    let anomalies = anomalies(&report.verdict);
-    let messages: Vec<_> = report.verdict.rules.values().flat_map(|rule| &rule.examples).collect();
-    let messages: Vec<_> = messages.iter().filter_map(|anomaly| anomaly.message.clone()).collect();
-    let concerns = |line: &&String| {
-        let event =
-            ["redis-", "fault", "chat-", "healed", "slot", "clock", "trimmed"].iter().any(|word| line.contains(word));
-        event || messages.iter().any(|message| line.contains(message.as_str()))
-    };
-    let lines: Vec<_> =
-        report.story.iter().filter(|line| everything || messages.is_empty() || concerns(line)).collect();
-    for line in lines.iter().take(shown) {
+    let lines = if everything { report.story.iter().collect() } else { concerning(report) };
+    for line in lines.iter().take(if everything { usize::MAX } else { SHOWN }) {
         println!("{line}");
     }
-    if lines.len() > shown {
-        println!("… {} lines more", lines.len() - shown);
+    if !everything && lines.len() > SHOWN {
+        println!("… {} lines more", lines.len() - SHOWN);
     }
-    for fault in &report.plan.faults {
-        println!("fault {fault}");
-    }
-    for anomaly in anomalies {
+    for anomaly in anomalies(&report.verdict) {
         println!("{anomaly}");
     }
     println!("{}", report.line());
     if report.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+const SHOWN: usize = 400;
+
+/// What a reader needs of the story: events; what the messages in question met; and the WAIT that an ack of one of them
+/// rests on.
+fn concerning(report: &Report) -> Vec<&String> {
+    let examples = report.verdict.rules.values().flat_map(|rule| &rule.examples);
+    let messages: BTreeSet<_> = examples.filter_map(|anomaly| anomaly.message.as_deref()).collect();
+    let events = ["fault", "redis-", "chat-", "healed", "slot", "clock", "trimmed"];
+    // By server and chat node: where the last WAIT was answered. By message: who appended it last, and where.
+    let (mut waits, mut appends) = (BTreeMap::new(), BTreeMap::new());
+    let mut kept = BTreeSet::new();
+    for (at, line) in report.story.iter().enumerate() {
+        let words: Vec<_> = line.split_whitespace().skip(2).collect();
+        let message = messages.iter().find(|message| line.contains(**message));
+        match (&words[..], message) {
+            ([server, "answers", "WAIT", _, "of", node, ..], _) => {
+                waits.insert((*server, *node), at);
+                continue;
+            }
+            ([server, "takes", "from", node, "FCALL", ..], Some(message)) => {
+                appends.insert(*message, (*server, *node));
+            }
+            ([_, _, "acked", ..], Some(message)) => {
+                kept.extend(appends.get(message).and_then(|connection| waits.get(connection)));
+            }
+            ([_, "takes", "from", ..], None) if !messages.is_empty() => continue,
+            _ => {}
+        }
+        if messages.is_empty() || message.is_some() || events.iter().any(|word| line.contains(word)) {
+            kept.insert(at);
+        }
+    }
+    kept.into_iter().map(|at| &report.story[at]).collect()
 }
 
 impl Arguments {

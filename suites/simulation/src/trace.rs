@@ -43,10 +43,11 @@ impl Trace {
         let now = self.now_ms();
         let mut inner = self.inner.lock().expect("no panic while tracing");
         let mut hash = mixed(inner.hash ^ now ^ (who << 48));
-        for chunk in what.into_iter().flat_map(|part| part.chunks(8)) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            hash = mixed(hash ^ u64::from_le_bytes(word) ^ ((chunk.len() as u64) << 56));
+        for part in what {
+            let (words, rest) = part.as_chunks::<8>();
+            hash = words.iter().fold(hash, |hash, word| mixed(hash ^ u64::from_le_bytes(*word) ^ (8 << 56)));
+            let rest = rest.iter().rev().fold(rest.len() as u64, |word, byte| (word << 8) | u64::from(*byte));
+            hash = mixed(hash ^ rest);
         }
         inner.hash = hash;
         inner.events += 1;

@@ -21,6 +21,16 @@ pub struct Broken {
     pub attached_only: bool,
     /// k leaves the attached out.
     pub unattached_only: bool,
+    /// What a fence asked for stays enough, also when k has grown while it waited.
+    pub k_as_asked: bool,
+    /// A fence behind reads writes nothing, so that its WAIT has nothing to wait for.
+    pub unwritten_fence: bool,
+    /// After an error on a node, its own claim to be the primary is enough.
+    pub own_claim: bool,
+    /// A server is believed by an offset alone, whatever message it holds there.
+    pub no_mark: bool,
+    /// A read takes what comes, whether or not it begins with the last entry handed out.
+    pub exclusive_read: bool,
     /// A resume does not look whether the client's entry is still there.
     pub no_existence_check: bool,
     /// Bells alone wake the readers.
@@ -42,13 +52,18 @@ pub struct BrokenError {
     switch: String,
 }
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 17] = [
     "no_dedupe",
     "read_only_hit",
     "uncommitted",
     "believe_stale",
     "attached_only",
     "unattached_only",
+    "k_as_asked",
+    "unwritten_fence",
+    "own_claim",
+    "no_mark",
+    "exclusive_read",
     "no_existence_check",
     "no_sweep",
     "node_cursor",
@@ -88,6 +103,11 @@ impl Broken {
             "believe_stale" => &mut self.believe_stale,
             "attached_only" => &mut self.attached_only,
             "unattached_only" => &mut self.unattached_only,
+            "k_as_asked" => &mut self.k_as_asked,
+            "unwritten_fence" => &mut self.unwritten_fence,
+            "own_claim" => &mut self.own_claim,
+            "no_mark" => &mut self.no_mark,
+            "exclusive_read" => &mut self.exclusive_read,
             "no_existence_check" => &mut self.no_existence_check,
             "no_sweep" => &mut self.no_sweep,
             "node_cursor" => &mut self.node_cursor,

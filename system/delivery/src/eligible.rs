@@ -8,7 +8,6 @@
 //! a flagged one that is still attached could stand in for the one that will be elected. A alone would not do either: a
 //! primary cut off with one of two replicas would ack into a minority.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,10 +17,10 @@ use crate::topology::Topology;
 use crate::view::{NodeId, ReplicaLink, View};
 
 /// A replica, by its id; or by its address, where nobody has said who that is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Holder {
-    Node(NodeId),
-    Stranger(String, u16),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder<'a> {
+    Node(&'a NodeId),
+    Stranger(&'a str, u16),
 }
 
 /// How many replicas must answer. `fresh`: how old an answer may be to excuse a replica.
@@ -33,30 +32,35 @@ pub(crate) fn k(
     fresh: Duration,
     rules: &Rules,
 ) -> usize {
-    let mut holders = BTreeSet::new();
+    // Few: a set would cost more than it saves.
+    let mut holders = Vec::with_capacity(8);
     for (host, port) in online.iter().filter(|_| !rules.unattached_only()) {
         // Two attached replicas are never one: where two addresses lead to one name, the second stands for itself.
-        if !holders.insert(attached(topology, host, *port)) {
-            holders.insert(Holder::Stranger(host.clone(), *port));
-        }
+        let stranger = Holder::Stranger(host, *port);
+        let attached = topology.node_at(host, *port).map_or(stranger, Holder::Node);
+        let taken = holders.contains(&attached);
+        add(&mut holders, if taken { stranger } else { attached });
     }
     if !rules.attached_only() {
-        holders.extend(electable(topology, primary, now, fresh).into_iter().map(Holder::Node));
+        for id in electable(topology, primary, now, fresh) {
+            add(&mut holders, Holder::Node(id));
+        }
     }
     holders.len().max(1)
 }
 
-fn attached(topology: &Topology, host: &str, port: u16) -> Holder {
-    match topology.node_at(host, port) {
-        Some(id) => Holder::Node(id.clone()),
-        None => Holder::Stranger(host.to_owned(), port),
+fn add<T: PartialEq>(to: &mut Vec<T>, new: T) {
+    if !to.contains(&new) {
+        to.push(new);
     }
 }
 
-fn electable(topology: &Topology, primary: &NodeId, now: Instant, fresh: Duration) -> BTreeSet<NodeId> {
-    let mut listed = BTreeSet::new();
+fn electable<'a>(topology: &'a Topology, primary: &'a NodeId, now: Instant, fresh: Duration) -> Vec<&'a NodeId> {
+    let mut listed = Vec::with_capacity(8);
     for view in topology.owners.iter().filter_map(|owner| topology.views.get(owner)) {
-        listed.extend(replicas_in(view, primary));
+        for replica in replicas_in(view, primary) {
+            add(&mut listed, replica);
+        }
     }
     listed.retain(|replica| {
         !failed_by_majority(topology, replica, now, fresh) && !disqualified(topology, replica, now, fresh)
@@ -65,11 +69,12 @@ fn electable(topology: &Topology, primary: &NodeId, now: Instant, fresh: Duratio
 }
 
 /// In a view that lags behind a failover the primary is still listed as a replica: then its siblings are its replicas.
-fn replicas_in(view: &View, primary: &NodeId) -> Vec<NodeId> {
+fn replicas_in<'a>(view: &'a View, primary: &'a NodeId) -> impl Iterator<Item = &'a NodeId> {
     let former = view.nodes.get(primary).and_then(|line| line.follows.as_ref());
-    let leads = |followed: &NodeId| followed == primary || Some(followed) == former;
-    let replicas = view.nodes.iter().filter(|(id, line)| *id != primary && line.follows.as_ref().is_some_and(leads));
-    replicas.map(|(id, _)| id.clone()).collect()
+    let leads = move |followed: &NodeId| followed == primary || Some(followed) == former;
+    let replicas =
+        view.nodes.iter().filter(move |(id, line)| *id != primary && line.follows.as_ref().is_some_and(leads));
+    replicas.map(|(id, _)| id)
 }
 
 fn is_fresh(view: &View, now: Instant, fresh: Duration) -> bool {

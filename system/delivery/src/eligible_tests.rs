@@ -143,5 +143,5 @@ fn in_a_view_that_lags_behind_a_failover_siblings_count() {
     let promoted: NodeId = "r".into();
     assert_eq!(k(&topology, &promoted, &[], cluster.now, FRESH, &Rules::default()), 1);
     let electable = electable(&topology, &promoted, cluster.now, FRESH);
-    assert_eq!(electable.iter().map(|id| &**id).collect::<Vec<_>>(), ["s"]);
+    assert_eq!(electable.iter().map(|id| &***id).collect::<Vec<_>>(), ["s"]);
 }

@@ -111,7 +111,7 @@ impl Bound {
             _ => return Err(self.link.nonsense("no number to WAIT")),
         };
         self.learn(answers.get(1))?;
-        let asked = asked.max(self.k(shared));
+        let asked = if shared.rules.k_as_asked() { asked } else { asked.max(self.k(shared)) };
         let fenced = Fenced { asked, answered, held: answered >= asked };
         if !fenced.held {
             shared.kick();
@@ -125,10 +125,10 @@ impl Bound {
     pub(crate) async fn insist<E: Edge>(&mut self, shared: &Shared<E>) -> Result<Fenced, LinkError> {
         let began = Instant::now();
         let mut pipeline = redis::pipe();
-        self.add_write(&mut pipeline)?;
+        self.add_write(shared, &mut pipeline)?;
         let asked = self.add_fence(shared, &mut pipeline);
         let answers = self.link.ask(&pipeline).await?;
-        let wrote = self.wrote(answers.first())?;
+        let wrote = self.wrote(shared, answers.first())?;
         let fenced = self.judge(shared, asked, &answers[1..], began)?;
         if !wrote {
             tokio::time::sleep(BREATH).await;
@@ -136,7 +136,11 @@ impl Bound {
         Ok(Fenced { held: fenced.held && wrote, ..fenced })
     }
 
-    pub(crate) fn add_write(&self, pipeline: &mut Pipeline) -> Result<(), LinkError> {
+    pub(crate) fn add_write<E: Edge>(&self, shared: &Shared<E>, pipeline: &mut Pipeline) -> Result<(), LinkError> {
+        if shared.rules.unwritten_fence() {
+            pipeline.cmd("PING");
+            return Ok(());
+        }
         let partitions = &self.shard.partitions;
         let partition = partitions.get(self.write_at % partitions.len().max(1));
         pipeline.add_command(library::fence_write(*partition.ok_or_else(|| self.link.superseded())?));
@@ -145,9 +149,9 @@ impl Bound {
 
     /// Without the write there is nothing to wait for, whatever WAIT answers. A slot that is on its way elsewhere does
     /// not take it; the next one may.
-    pub(crate) fn wrote(&mut self, answer: Option<&Value>) -> Result<bool, LinkError> {
+    pub(crate) fn wrote<E: Edge>(&mut self, shared: &Shared<E>, answer: Option<&Value>) -> Result<bool, LinkError> {
         let Some(Value::ServerError(error)) = answer else {
-            return if matches!(answer, Some(Value::Okay)) {
+            return if matches!(answer, Some(Value::Okay)) || shared.rules.unwritten_fence() {
                 Ok(true)
             } else {
                 Err(self.link.nonsense("no OK to SET"))

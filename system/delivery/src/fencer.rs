@@ -121,10 +121,10 @@ impl<E: Edge> Fencer<'_, E> {
             pipeline.add_command(request.command.clone());
         }
         let write = pipeline.len();
-        self.bound.add_write(&mut pipeline)?;
+        self.bound.add_write(self.shared, &mut pipeline)?;
         let asked = self.bound.add_fence(self.shared, &mut pipeline);
         let mut answers = self.bound.link.ask(&pipeline).await?;
-        let wrote = self.bound.wrote(answers.get(write))?;
+        let wrote = self.bound.wrote(self.shared, answers.get(write))?;
         let fence = &answers[write + 1..];
         debug_assert_eq!(fence.len(), FENCE_COMMANDS);
         let mut fenced = self.bound.judge(self.shared, asked, fence, began)?;

@@ -148,13 +148,14 @@ async fn govern<E: Edge>(shared: Arc<Shared<E>>, broken_down: Arc<AtomicBool>) {
 }
 
 fn publish<E: Edge>(shared: &Arc<Shared<E>>, tasks: &mut JoinSet<()>, topology: Topology) {
-    for index in topology.shards.keys() {
+    let before = shared.now_topology();
+    let anew = !topology.decided_as(&before);
+    for index in topology.shards.keys().filter(|_| anew) {
         if shared.handle(*index).is_none() {
             man(shared, tasks, *index);
         }
     }
-    let before = shared.now_topology();
-    let moved = !topology.decided_as(&before) && topology.home != before.home;
+    let moved = anew && topology.home != before.home;
     shared.topology.replace(Arc::new(topology));
     if moved {
         for handle in shared.handles() {

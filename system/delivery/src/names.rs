@@ -2,7 +2,7 @@
 //!
 //! CRC16 and SHA-256, never a hash that may change between builds: a rolling upgrade would split rooms.
 
-use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 use system_protocol::{MessageId, Room, UserId};
@@ -32,7 +32,9 @@ pub fn partition_of(room: &Room) -> u16 {
 
 /// The slot of the tag `{pN}`, which all keys of partition N share.
 pub fn slot_of_partition(partition: u16) -> u16 {
-    crc16(format!("p{partition}").as_bytes()) % SLOTS
+    static SLOT: LazyLock<Vec<u16>> =
+        LazyLock::new(|| (0..PARTITIONS).map(|nth| crc16(format!("p{nth}").as_bytes()) % SLOTS).collect());
+    SLOT[usize::from(partition)]
 }
 
 /// The room's stream.
@@ -42,10 +44,9 @@ pub(crate) fn stream(room: &Room) -> String {
 
 /// The id of a message that was seen; its value is the stream id.
 pub(crate) fn dedupe(partition: Partition, hash: &[u8; 32]) -> String {
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
     let mut key = format!("{{p{partition}}}d:");
-    for byte in hash {
-        let _ = write!(key, "{byte:02x}");
-    }
+    key.extend(hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
     key
 }
 

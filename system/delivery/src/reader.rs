@@ -154,8 +154,8 @@ impl<E: Edge> Reader<'_, E> {
                 self.detours.spawn(detour(self.shared.clone(), turn.cell.clone(), turn.from));
                 continue;
             };
-            let held =
-                proof.first().is_some_and(|item| item.offset == turn.upto.offset && item.mark() == turn.upto.mark);
+            let same = |item: &Item| item.mark() == turn.upto.mark || self.shared.rules.no_mark();
+            let held = proof.first().is_some_and(|item| item.offset == turn.upto.offset && same(item));
             if trusting {
                 self.deliver(&turn.cell, &page, Offset::MAX);
             } else if held {

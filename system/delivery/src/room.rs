@@ -163,7 +163,7 @@ impl RoomCell {
         let Some(start) = items.iter().position(|item| item.offset == cursor) else {
             // Another reader may have been faster: then its entries are simply old.
             handed.missing = items.first().is_none_or(|first| first.offset > cursor);
-            if !(handed.missing && rules.no_existence_check()) {
+            if !(handed.missing && rules.exclusive_read()) {
                 return handed;
             }
             return state.hand_out(items, cursor, upto, rules, origin);
@@ -176,8 +176,8 @@ impl RoomCell {
         let mut state = self.lock();
         let cursor = state.cursor;
         let Some(member) = state.members.get_mut(&session) else { return Standing::Gone };
-        if member.sent == from && items.first().is_none_or(|first| first.offset != from) && !rules.no_existence_check()
-        {
+        let unchecked = rules.no_existence_check() || rules.exclusive_read();
+        if member.sent == from && items.first().is_none_or(|first| first.offset != from) && !unchecked {
             return Standing::Missing;
         }
         for item in items {

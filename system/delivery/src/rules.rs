@@ -53,6 +53,11 @@ impl Rules {
         believe_stale,
         attached_only,
         unattached_only,
+        k_as_asked,
+        unwritten_fence,
+        own_claim,
+        no_mark,
+        exclusive_read,
         no_existence_check,
         no_sweep,
         node_cursor

@@ -98,7 +98,8 @@ impl<E: Edge> Shared<E> {
         let shard = topology.shards.get(&index)?;
         let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         let since = suspects.get(&shard.primary);
-        since.is_none_or(|since| topology.majority_heard_since(*since)).then(|| shard.clone())
+        let confirmed = |since: &Instant| self.rules.own_claim() || topology.majority_heard_since(*since);
+        since.is_none_or(confirmed).then(|| shard.clone())
     }
 
     /// Whether this is still who the shard's primary is believed to be.

@@ -122,14 +122,18 @@ fn address_of(views: &BTreeMap<NodeId, Arc<View>>, node: &NodeId) -> Option<Redi
 /// Decides anew. Shards keep their index through a failover, so that what waits for a shard stays with it.
 pub(crate) fn decide(before: &Topology, views: BTreeMap<NodeId, Arc<View>>, election: Election) -> Topology {
     if same_claims(before, &views) {
-        return Topology { views, election, ..before.clone() };
+        let (shards, home, owners) = (before.shards.clone(), before.home.clone(), before.owners.clone());
+        return Topology { shards, home, owners, views, election };
     }
     let best = Best::of(&claims(&views));
     let owners = best.claims.iter().flatten().map(|claim| claim.1.clone()).collect();
     let mut held: BTreeMap<NodeId, (u64, Vec<Partition>)> = BTreeMap::new();
     for partition in 0..PARTITIONS {
         if let Some((epoch, owner, _)) = best.to(names::slot_of_partition(partition)) {
-            held.entry(owner.clone()).or_insert((epoch, Vec::new())).1.push(partition);
+            match held.get_mut(owner) {
+                Some((_, partitions)) => partitions.push(partition),
+                None => _ = held.insert(owner.clone(), (epoch, vec![partition])),
+            }
         }
     }
     let (mut shards, mut home) = (BTreeMap::new(), BTreeMap::new());

@@ -47,7 +47,9 @@ impl View {
         if !self.listing.is(nodes) {
             return View::read(asked, asked_at, nodes, info);
         }
-        Some(View { asked, replication: Replication::read(info), ..self.clone() })
+        let (me, nodes, listing) = (self.me.clone(), self.nodes.clone(), self.listing.clone());
+        let (replication, aliases) = (Replication::read(info), self.aliases.clone());
+        Some(View { asked, me, nodes, replication, aliases, listing })
     }
 
     pub(crate) fn is_primary(&self) -> bool {
@@ -170,7 +172,7 @@ impl Replication {
     pub(crate) fn read(info: &str) -> Replication {
         let mut read = Replication::default();
         let (mut up, mut silent, mut down) = (None, 0, None);
-        for line in info.lines().map(str::trim_end) {
+        for line in info.lines() {
             if let Some(role) = line.strip_prefix("role:") {
                 read.is_primary = role == "master";
             } else if let Some(status) = line.strip_prefix("master_link_status:") {

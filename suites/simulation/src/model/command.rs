@@ -5,6 +5,8 @@
 //! redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec ("MOVED Redirection", "ASK redirection",
 //! "Multi-key operations") and Redis cluster.c, getNodeByQuery.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use tokio::time::Duration;
 
@@ -24,11 +26,13 @@ pub struct Session {
     pub write_offset: u64,
     asking: bool,
     pub read_only: bool,
+    /// Others had taken the server's place when the first command came.
+    strayed: Option<bool>,
 }
 
 impl Session {
     pub fn new(id: u64, peer: Host) -> Session {
-        Session { id, peer, resp3: false, write_offset: 0, asking: false, read_only: false }
+        Session { id, peer, resp3: false, write_offset: 0, asking: false, read_only: false, strayed: None }
     }
 }
 
@@ -65,6 +69,11 @@ pub fn text(bytes: &Bytes) -> &str {
     std::str::from_utf8(bytes).unwrap_or("")
 }
 
+/// As tables of commands name it. Clients write it so already, mostly.
+pub fn upper(word: &str) -> Cow<'_, str> {
+    if word.bytes().any(|byte| byte.is_ascii_lowercase()) { word.to_ascii_uppercase().into() } else { word.into() }
+}
+
 pub fn number(bytes: &Bytes) -> Result<u64, Reply> {
     text(bytes).parse().map_err(|_| Reply::error("ERR value is not an integer or out of range"))
 }
@@ -74,12 +83,14 @@ impl State {
         self.trace.event(me as u64, command.iter().map(Bytes::as_ref));
         self.trace.say(|| {
             let words: Vec<_> = command.iter().map(|arg| text(arg).chars().take(24).collect::<String>()).collect();
-            format!("server {} takes from host {}: {}", me + 1, session.peer.0, words.join(" "))
+            format!("redis-{} takes from {}: {}", me + 1, session.peer, words.join(" "))
         });
         let asking = std::mem::take(&mut session.asking);
+        let strayed = *session.strayed.get_or_insert_with(|| self.is_stale(me));
         let before = self.servers[me].offset;
         let outcome = self.dispatch(me, session, command, asking);
         let after = self.servers[me].offset;
+        self.tally.stray_writes += u64::from(strayed && after != before);
         if after != before || self.settings.wait_rule == WaitRule::EveryCommand {
             session.write_offset = after;
         }
@@ -88,17 +99,17 @@ impl State {
 
     fn dispatch(&mut self, me: usize, session: &mut Session, command: Args, asking: bool) -> Outcome {
         let Some((name, args)) = command.split_first() else { return Outcome::Reply(Reply::error("ERR no command")) };
-        let name = text(name).to_ascii_uppercase();
+        let name = upper(text(name));
         let keyed = match keys(&name, args) {
             Ok(keyed) => keyed,
             Err(fault) => return Outcome::Reply(fault),
         };
         if let Some((keys, access)) = keyed
-            && let Err(elsewhere) = self.route(me, &keys, access, asking, session.read_only)
+            && let Err(elsewhere) = self.route(me, keys, access, asking, session.read_only)
         {
             return Outcome::Reply(elsewhere);
         }
-        let reply = match name.as_str() {
+        let reply = match &*name {
             "PING" | "ECHO" | "HELLO" | "CLIENT" | "SELECT" | "AUTH" | "READONLY" | "READWRITE" | "COMMAND" => {
                 connection::run(self, me, session, &name, args)
             }
@@ -145,25 +156,30 @@ impl State {
     }
 
     /// May this server serve these keys? The error is what it answers instead.
-    fn route(&self, me: usize, keys: &[&Bytes], access: Access, asking: bool, read_only: bool) -> Result<(), Reply> {
+    fn route(&self, me: usize, keys: Args, access: Access, asking: bool, read_only: bool) -> Result<(), Reply> {
         let Some(slot) = keys.first().map(|key| slot_of(key)) else { return Ok(()) };
-        if keys.iter().any(|key| slot_of(key) != slot) {
+        if keys[1..].iter().any(|key| slot_of(key) != slot) {
             return Err(Reply::error("CROSSSLOT Keys in request don't hash to the same slot"));
         }
         let server = &self.servers[me];
-        if !server.state_ok {
+        let serves = server.state_ok || (access == Access::Read && self.settings.reads_when_down);
+        if !serves {
             return Err(Reply::error("CLUSTERDOWN The cluster is down"));
         }
         let owner = server.view.owner[self.unit_of(slot)];
-        let missing = keys.iter().filter(|key| !server.store.holds(key)).count();
+        let missing = || keys.iter().filter(|key| !server.store.holds(key)).count();
         let unstable = || Reply::error("TRYAGAIN Multiple keys request during rehashing of slot");
         let there = |to: usize, word: &str| Reply::error(format!("{word} {slot} {}", self.servers[to].address()));
         if access != Access::Channel {
-            if let Some(target) = server.migrating.get(&slot).filter(|_| owner == me && missing > 0) {
-                return Err(if missing < keys.len() { unstable() } else { there(*target, "ASK") });
+            if let Some(target) = server.migrating.get(&slot).filter(|_| owner == me) {
+                match missing() {
+                    0 => {}
+                    some if some < keys.len() => return Err(unstable()),
+                    _ => return Err(there(*target, "ASK")),
+                }
             }
             if asking && server.importing.contains_key(&slot) {
-                return if keys.len() > 1 && missing > 0 { Err(unstable()) } else { Ok(()) };
+                return if keys.len() > 1 && missing() > 0 { Err(unstable()) } else { Ok(()) };
             }
         }
         let for_its_primary =
@@ -173,7 +189,7 @@ impl State {
 }
 
 /// The keys that a command names, and what it does with them; `None` for a command without keys.
-fn keys<'a>(name: &str, args: &'a [Bytes]) -> Result<Option<(Vec<&'a Bytes>, Access)>, Reply> {
+fn keys<'a>(name: &str, args: Args<'a>) -> Result<Option<(Args<'a>, Access)>, Reply> {
     let access = match name {
         "GET" | "EXISTS" | "PTTL" | "TYPE" | "XRANGE" | "XREVRANGE" | "XLEN" => Access::Read,
         "SET" | "DEL" | "PEXPIRE" | "EXPIRE" | "XADD" | "XTRIM" | "XDEL" => Access::Write,
@@ -183,14 +199,11 @@ fn keys<'a>(name: &str, args: &'a [Bytes]) -> Result<Option<(Vec<&'a Bytes>, Acc
             let count = number(args.get(1).ok_or_else(|| wrong_arguments(name))?)? as usize;
             // Too few keys name none: the function is looked for first, and says so (measured).
             let Some(keys) = args.get(2..2 + count) else { return Ok(None) };
-            return Ok(Some((keys.iter().collect(), access)));
+            return Ok(Some((keys, access)));
         }
         _ => return Ok(None),
     };
-    let first = args.first().ok_or_else(|| wrong_arguments(name))?;
-    let keys = match name {
-        "DEL" | "EXISTS" | "SSUBSCRIBE" => args.iter().collect(),
-        _ => vec![first],
-    };
-    Ok(Some((keys, access)))
+    let first = args.get(..1).ok_or_else(|| wrong_arguments(name))?;
+    let all = matches!(name, "DEL" | "EXISTS" | "SSUBSCRIBE");
+    Ok(Some((if all { args } else { first }, access)))
 }

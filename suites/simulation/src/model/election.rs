@@ -26,6 +26,8 @@ pub struct Election {
 pub struct Tally {
     pub promotions: u64,
     pub failed_elections: u64,
+    /// Writes that a primary took which had been replaced before their connection was made.
+    pub stray_writes: u64,
     /// Elections that a scenario still spoils: their votes are lost on the way.
     pub spoil: u64,
 }

@@ -124,15 +124,14 @@ impl Redis {
     /// Wait while the process is paused; false when it is dead.
     async fn running(&self, server: usize) -> bool {
         loop {
-            let (process, woken) = self.with(|state| {
-                let server = &state.servers[server];
-                (server.process, server.woken.clone())
-            });
-            let woken = woken.notified();
-            match process {
+            // One thread: nobody wakes it between the look and the wait.
+            match self.process(server) {
                 Process::Running => return true,
                 Process::Dead => return false,
-                Process::Paused => woken.await,
+                Process::Paused => {
+                    let woken = self.with(|state| state.servers[server].woken.clone());
+                    woken.notified().await;
+                }
             }
         }
     }

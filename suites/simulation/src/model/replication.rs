@@ -106,7 +106,7 @@ impl State {
 
     /// Part of the cron: a primary pings its replicas, a replica acknowledges unasked once a second.
     pub fn ping_replicas(&mut self, me: usize) {
-        let (period, timeout) = (self.settings.repl_ping, self.settings.repl_timeout);
+        let (period, timeout) = (self.settings.repl_ping, self.settings.repl_timeout());
         let server = &mut self.servers[me];
         if let Some(to) = server.link.to.as_ref().filter(|_| !server.link.syncing)
             && server.link.last_ack.elapsed() >= Duration::from_secs(1)
@@ -224,7 +224,7 @@ impl Redis {
             let link = &mut state.servers[me].link;
             (link.to, link.syncing) = (Some(acks), true);
         });
-        let patience = self.with(|state| state.settings.repl_timeout);
+        let patience = self.with(|state| state.settings.repl_timeout());
         while let Ok(Some(frame)) = timeout(patience, frames.recv()).await {
             self.running(me).await;
             self.with(|state| state.take_frame(me, frame));

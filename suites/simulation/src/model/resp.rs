@@ -3,7 +3,7 @@
 //! Source: redis.io/docs/latest/develop/reference/protocol-spec. Deliberately absent: inline commands, attributes,
 //! streamed strings, what no client here sends.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
@@ -71,48 +71,56 @@ fn line(out: &mut BytesMut, mark: u8, text: &str) {
 
 /// A length or a number: most lines are one.
 fn number(out: &mut BytesMut, mark: u8, number: i64) {
-    let (mut digits, mut at, mut rest) = ([0; 20], 20, number.unsigned_abs());
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
     out.put_u8(mark);
     if number < 0 {
         out.put_u8(b'-');
     }
-    out.put_slice(&digits[at..]);
+    out.put_slice(digits(number.unsigned_abs(), &mut [0; 20]));
     out.put_slice(b"\r\n");
 }
 
-/// Takes bytes as they come and gives whole commands.
+fn digits(mut number: u64, space: &mut [u8; 20]) -> &[u8] {
+    let mut at = space.len();
+    loop {
+        at -= 1;
+        space[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &space[at..];
+        }
+    }
+}
+
+/// Into a text that servers are asked for all the time: the formatter would cost more than all the rest.
+pub fn push_number(out: &mut String, number: u64) {
+    out.extend(digits(number, &mut [0; 20]).iter().map(|digit| char::from(*digit)));
+}
+
+/// Takes bytes as they come and gives whole commands. They mostly come whole, and are not copied then.
 #[derive(Default)]
 pub struct Commands {
-    held: BytesMut,
+    held: Bytes,
 }
 
 impl Commands {
-    pub fn feed(&mut self, bytes: &[u8]) {
-        self.held.extend_from_slice(bytes);
+    pub fn feed(&mut self, bytes: Bytes) {
+        self.held = if self.held.is_empty() { bytes } else { [&self.held[..], &bytes[..]].concat().into() };
     }
 
     /// The next whole command; `Err` when what comes is no command at all.
     pub fn take(&mut self) -> Result<Option<Vec<Bytes>>, String> {
         let Some((count, mut at)) = header(&self.held, 0, b'*')? else { return Ok(None) };
-        let mut spans = Vec::with_capacity(count);
+        let mut words = Vec::with_capacity(count);
         for _ in 0..count {
             let Some((length, start)) = header(&self.held, at, b'$')? else { return Ok(None) };
             at = start + length + 2;
             if self.held.len() < at {
                 return Ok(None);
             }
-            spans.push(start..start + length);
+            words.push(self.held.slice(start..start + length));
         }
-        let whole = self.held.split_to(at).freeze();
-        Ok(Some(spans.into_iter().map(|span| whole.slice(span)).collect()))
+        self.held.advance(at);
+        Ok(Some(words))
     }
 }
 
@@ -122,10 +130,16 @@ fn header(held: &[u8], at: usize, mark: u8) -> Result<Option<(usize, usize)>, St
     if *first != mark {
         return Err(format!("ERR Protocol error: expected '{}', got '{}'", mark as char, *first as char));
     }
-    let Some(end) = held[at..].iter().position(|byte| *byte == b'\n') else { return Ok(None) };
-    let digits = std::str::from_utf8(&held[at + 1..at + end]).unwrap_or("").trim_end_matches('\r');
-    let number = digits.parse().map_err(|_| "ERR Protocol error: invalid length".to_owned())?;
-    Ok(Some((number, at + end + 1)))
+    let mut number: usize = 0;
+    for (place, byte) in held[at + 1..].iter().enumerate() {
+        match byte {
+            b'0'..=b'9' if place < 9 => number = number * 10 + usize::from(byte - b'0'),
+            b'\r' => {}
+            b'\n' => return Ok(Some((number, at + place + 2))),
+            _ => return Err("ERR Protocol error: invalid length".to_owned()),
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -138,11 +152,11 @@ mod tests {
         let mut commands = Commands::default();
         let mut taken = Vec::new();
         for byte in wire {
-            commands.feed(&[*byte]);
+            commands.feed(Bytes::copy_from_slice(&[*byte]));
             taken.extend(commands.take().unwrap());
         }
         assert_eq!(taken, [vec![Bytes::from("ECHO"), Bytes::from("hi")], vec![Bytes::from("PING")]]);
-        commands.feed(b"hello");
+        commands.feed(Bytes::from("hello"));
         assert!(commands.take().is_err());
     }
 

@@ -10,7 +10,19 @@ use super::Redis;
 use super::command::{Outcome, Session};
 use super::resp::{Commands, Reply};
 use super::server::Client;
+use super::state::State;
 use crate::network::{Host, Sender, Stream};
+
+impl State {
+    /// For the storyboard: what a WAIT rests on.
+    fn told_by_wait(&self, me: usize, session: &Session, need: usize) -> String {
+        let server = &self.servers[me];
+        let held = server.replicas.iter().filter(|(_, r)| r.online && r.acked >= session.write_offset);
+        let held: Vec<_> = held.map(|(replica, _)| format!("redis-{}", replica + 1)).collect();
+        let who = if held.is_empty() { "nobody".to_owned() } else { held.join(" and ") };
+        format!("redis-{} answers WAIT {need} of {}: held by {who}", me + 1, session.peer)
+    }
+}
 
 impl Redis {
     /// Serve one connection until either end closes.
@@ -26,7 +38,7 @@ impl Redis {
         let mut session = Session::new(id, peer);
         let mut commands = Commands::default();
         while let Some(chunk) = from.recv().await {
-            commands.feed(&chunk);
+            commands.feed(chunk);
             if !self.answer(me, &mut session, &mut commands, &to).await {
                 break;
             }
@@ -100,6 +112,7 @@ impl Redis {
                 return Err(Reply::error(why));
             }
             if count >= need || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                self.trace.say(|| self.with(|state| state.told_by_wait(me, session, need)));
                 return Ok(count);
             }
             tokio::select! {

@@ -23,8 +23,8 @@ pub struct Settings {
     pub validity_factor: u32,
     /// `repl-ping-replica-period`.
     pub repl_ping: Duration,
-    /// `repl-timeout`: a link that is silent for longer is given up by both ends.
-    pub repl_timeout: Duration,
+    /// `cluster-allow-reads-when-down`: without a majority a server still answers reads.
+    pub reads_when_down: bool,
     /// Append-only file: what was applied is there again after a restart.
     pub persisted: bool,
     pub wait_rule: WaitRule,
@@ -44,13 +44,20 @@ impl Default for Settings {
             node_timeout: Duration::from_secs(1),
             validity_factor: 10,
             repl_ping: Duration::from_secs(1),
-            repl_timeout: Duration::from_secs(10),
+            reads_when_down: false,
             persisted: true,
             wait_rule: WaitRule::PropagatingOnly,
             version: "7.4.1".to_owned(),
             single_slots: Vec::new(),
             epoch_ms: 1_800_000_000_000,
         }
+    }
+}
+
+impl Settings {
+    /// A link that is silent for longer is given up by both ends: what real clusters here are configured with.
+    pub fn repl_timeout(&self) -> Duration {
+        chaos_cluster::repl_timeout(self.node_timeout)
     }
 }
 
@@ -128,6 +135,11 @@ impl State {
         let claims = self.servers.iter().filter(|server| server.view.owner[unit] == server.index);
         let best = claims.max_by_key(|server| server.view.peers[server.index].config_epoch);
         best.map_or(0, |server| server.index)
+    }
+
+    /// It serves slots that another has taken, and does not know.
+    pub fn is_stale(&self, server: usize) -> bool {
+        self.servers[server].view.owned_by(server).any(|unit| self.owner_of(unit) != server)
     }
 
     /// The bus between two servers works: both processes run, both directions are open.

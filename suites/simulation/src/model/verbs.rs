@@ -87,6 +87,10 @@ impl Redis {
         self.with(|state| state.tally.failed_elections)
     }
 
+    pub fn stray_writes(&self) -> u64 {
+        self.with(|state| state.tally.stray_writes)
+    }
+
     /// Every shard has a running primary that serves, every replica is in step with it, and no slot is on its way.
     pub fn settled(&self) -> bool {
         self.with(|state| (0..state.servers.len()).all(|server| state.in_step(server)))

@@ -9,8 +9,12 @@
 //!   (measured, delivery.md).
 //! - A paused process is not the network's business: its kernel goes on receiving (`model::Redis::pause`).
 //!
+//! One clock wakes the reader of whatever arrives, once per connection and instant: a timer of its own for each would be
+//! half of the network's cost.
+//!
 //! Deliberately absent: back-pressure, packet sizes, bandwidth, name resolution.
 
+mod clock;
 mod pipe;
 mod stream;
 
@@ -26,6 +30,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
 use crate::chance::Chance;
+use clock::Arrivals;
 
 /// A machine with one process on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,9 +55,12 @@ struct Link {
 /// What the network does to a connection that exists.
 trait Control: Send + Sync {
     fn ends(&self) -> (Host, Host);
-    fn cut(&self, cut: bool, delay: Duration);
+    /// What a cut held comes no sooner than `earliest`.
+    fn cut(&self, cut: bool, earliest: Instant);
     fn source_died(&self, death: Death, drop_held: bool);
     fn reset(&self);
+    /// Something may have arrived.
+    fn wake(&self);
 }
 
 struct State {
@@ -64,6 +72,7 @@ struct State {
     chance: Chance,
     /// Percent of chunks that are delayed at all, and by how many milliseconds at most.
     jitter: (u64, u64),
+    arrivals: Arrivals,
 }
 
 #[derive(Clone)]
@@ -73,6 +82,7 @@ pub struct Net {
 }
 
 impl Net {
+    /// Must be made inside the runtime, whose clock it follows for as long as that lasts.
     pub fn new(chance: Chance) -> Net {
         let state = State {
             links: BTreeMap::new(),
@@ -82,8 +92,11 @@ impl Net {
             pipes: Vec::new(),
             chance,
             jitter: (40, 3),
+            arrivals: Arrivals::new(),
         };
-        Net { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()) }
+        let net = Net { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()) };
+        tokio::spawn(net.clone().run_clock());
+        net
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
@@ -122,8 +135,12 @@ impl Net {
             let late = Duration::from_millis(state.chance.between(0, 200));
             (state.pipes_of(|ends| ends == (from, to)), late)
         });
+        let earliest = Instant::now() + late;
         for pipe in pipes {
-            pipe.cut(cut, late);
+            pipe.cut(cut, earliest);
+            if !cut {
+                self.with(|state| state.arrivals.expect(earliest, pipe));
+            }
         }
         self.changed.notify_waiters();
     }
@@ -228,9 +245,9 @@ impl Net {
         }
     }
 
-    /// When a chunk that is sent now arrives.
-    fn arrival(&self, from: Host, to: Host) -> Instant {
-        Instant::now() + self.with(|state| state.delay(from, to))
+    /// How long a chunk that is sent now is under way.
+    fn delay(&self, from: Host, to: Host) -> Duration {
+        self.with(|state| state.delay(from, to))
     }
 
     fn register(&self, pipe: Weak<dyn Control>) {

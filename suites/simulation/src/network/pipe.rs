@@ -1,13 +1,10 @@
 //! One direction of one connection: chunks with the time when they arrive, in order.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::{Control, Death, Host, Net};
 
@@ -49,7 +46,6 @@ pub struct Sender<T: Send + 'static> {
 /// The far end.
 pub struct Receiver<T: Send + 'static> {
     pipe: Arc<Pipe<T>>,
-    timer: Option<Pin<Box<Sleep>>>,
 }
 
 pub fn pipe<T: Send + 'static>(net: &Net, from: Host, to: Host) -> (Sender<T>, Receiver<T>) {
@@ -66,18 +62,24 @@ pub fn pipe<T: Send + 'static>(net: &Net, from: Host, to: Host) -> (Sender<T>, R
     let pipe = Arc::new(Pipe { from, to, inner: Mutex::new(inner) });
     let control: Weak<dyn Control> = Arc::downgrade(&(pipe.clone() as Arc<dyn Control>));
     net.register(control);
-    (Sender { pipe: pipe.clone(), net: net.clone() }, Receiver { pipe, timer: None })
+    (Sender { pipe: pipe.clone(), net: net.clone() }, Receiver { pipe })
 }
 
 impl<T> Inner<T> {
-    fn push(&mut self, at: Instant, got: Got<T>) {
+    /// When it arrives, if that is later and nothing arrives then already.
+    fn push(&mut self, now: Instant, at: Instant, got: Got<T>) -> Option<Instant> {
         if self.ended || self.mute || self.deaf {
-            return;
+            return None;
         }
         self.ended = matches!(got, Got::End);
+        let before = self.chunks.back().map(|(at, _)| *at);
         self.last = self.last.max(at);
         self.chunks.push_back((self.last, got));
-        self.wake();
+        if self.last <= now {
+            self.wake();
+            return None;
+        }
+        (before != Some(self.last)).then_some(self.last)
     }
 
     fn wake(&mut self) {
@@ -96,13 +98,18 @@ impl<T> Pipe<T> {
 impl<T: Send + 'static> Sender<T> {
     /// Never blocks and never fails: a sender learns of the far end's death from its own reading side, as with TCP.
     pub fn send(&self, chunk: T) {
-        let at = self.net.arrival(self.pipe.from, self.pipe.to);
-        self.pipe.with(|inner| inner.push(at, Got::Chunk(chunk)));
+        self.push(Got::Chunk(chunk));
     }
 
     pub fn close(&self) {
-        let at = self.net.arrival(self.pipe.from, self.pipe.to);
-        self.pipe.with(|inner| inner.push(at, Got::End));
+        self.push(Got::End);
+    }
+
+    fn push(&self, got: Got<T>) {
+        let (now, delay) = (Instant::now(), self.net.delay(self.pipe.from, self.pipe.to));
+        if let Some(at) = self.pipe.with(|inner| inner.push(now, now + delay, got)) {
+            self.net.with(|state| state.arrivals.expect(at, self.pipe.clone()));
+        }
     }
 }
 
@@ -114,40 +121,25 @@ impl<T: Send + 'static> Drop for Sender<T> {
 
 impl<T: Send + 'static> Receiver<T> {
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Got<T>> {
-        loop {
-            let due = {
-                let mut inner = self.pipe.inner.lock().expect("no panic inside a pipe");
-                if inner.broken {
-                    return Poll::Ready(Got::End);
-                }
-                let front = inner.chunks.front().map(|(at, _)| *at).filter(|_| !inner.cut);
-                match front {
-                    None => {
-                        inner.reader = Some(cx.waker().clone());
-                        return Poll::Pending;
-                    }
-                    Some(at) if at <= Instant::now() => {
-                        let (_, got) = inner.chunks.pop_front().expect("it was there");
-                        if matches!(got, Got::End) {
-                            // Whoever asks again hears it again.
-                            inner.chunks.push_front((at, Got::End));
-                        }
-                        return Poll::Ready(got);
-                    }
-                    Some(at) => {
-                        inner.reader = Some(cx.waker().clone());
-                        at
-                    }
-                }
-            };
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-            if timer.deadline() != due {
-                timer.as_mut().reset(due);
+        self.pipe.with(|inner| {
+            if inner.broken {
+                return Poll::Ready(Got::End);
             }
-            if timer.as_mut().poll(cx).is_pending() {
+            let arrived = |(at, _): &(Instant, Got<T>)| *at <= Instant::now();
+            if inner.cut || !inner.chunks.front().is_some_and(arrived) {
+                // The network's clock wakes whoever waits.
+                match &mut inner.reader {
+                    Some(reader) => reader.clone_from(cx.waker()),
+                    None => inner.reader = Some(cx.waker().clone()),
+                }
                 return Poll::Pending;
             }
-        }
+            match inner.chunks.front() {
+                // Whoever asks again hears it again.
+                Some((_, Got::End)) | None => Poll::Ready(Got::End),
+                Some(_) => inner.chunks.pop_front().map_or(Poll::Pending, |(_, got)| Poll::Ready(got)),
+            }
+        })
     }
 
     /// `None` when nothing follows.
@@ -173,11 +165,10 @@ impl<T: Send + 'static> Control for Pipe<T> {
         (self.from, self.to)
     }
 
-    fn cut(&self, cut: bool, late: Duration) {
+    fn cut(&self, cut: bool, earliest: Instant) {
         self.with(|inner| {
             inner.cut = cut;
             if !cut {
-                let earliest = Instant::now() + late;
                 inner.chunks.iter_mut().for_each(|(at, _)| *at = (*at).max(earliest));
                 inner.last = inner.last.max(earliest);
             }
@@ -192,7 +183,8 @@ impl<T: Send + 'static> Control for Pipe<T> {
                 inner.chunks.clear();
                 inner.ended = false;
                 if ended && death == Death::Process {
-                    inner.push(Instant::now(), Got::End);
+                    let now = Instant::now();
+                    inner.push(now, now, Got::End);
                 }
             }
             inner.mute = death == Death::Machine;
@@ -205,5 +197,9 @@ impl<T: Send + 'static> Control for Pipe<T> {
             (inner.ended, inner.broken) = (true, true);
             inner.wake();
         });
+    }
+
+    fn wake(&self) {
+        self.with(Inner::wake);
     }
 }

@@ -126,7 +126,7 @@ impl Client {
 
     fn join(&mut self, link: &Link, room: &Room) {
         let position = self.places[room].position;
-        self.note(Op::Join { room: room.to_string(), offset: position.map(offset) });
+        self.note(Op::Join { room: room.as_str().to_owned(), offset: position.map(offset) });
         link.to.send(ToNode::Join { room: room.clone(), offset: position });
     }
 
@@ -138,7 +138,7 @@ impl Client {
             .filter_map(|place| {
                 (place.entered, place.leaving) = (false, false);
                 let open = place.resend.take().filter(|_| !place.refused);
-                open.and_then(|_| place.queue.front()).map(|message| message.id.to_string())
+                open.and_then(|_| place.queue.front()).map(|message| message.id.as_str().to_owned())
             })
             .collect();
         for message in unanswered {
@@ -153,8 +153,14 @@ impl Client {
     /// Until the connection is over; the answer says why.
     async fn live(&mut self, link: &mut Link) -> String {
         let changed = self.phases.changed();
+        let alarm = sleep_until(Instant::now());
+        tokio::pin!(alarm);
         loop {
             let wake = self.next_moment().min(link.pinged + PING).min(link.heard + SILENCE);
+            // Mostly the alarm can stay as it was set.
+            if alarm.is_elapsed() || alarm.deadline() != wake {
+                alarm.as_mut().reset(wake);
+            }
             tokio::select! {
                 biased;
                 frame = link.from.recv() => match frame {
@@ -167,7 +173,7 @@ impl Client {
                     }
                 },
                 () = changed.notified() => {}
-                () = sleep_until(wake) => {}
+                () = &mut alarm => {}
             }
             if self.phases.now() == Phase::Stop {
                 return "stops".to_owned();
@@ -200,19 +206,15 @@ impl Client {
     fn act(&mut self, link: &Link) -> Option<String> {
         let now = Instant::now();
         let chat = self.phases.now() == Phase::Chat;
-        let rooms: Vec<_> = self.places.keys().cloned().collect();
+        let again = |place: &Place| place.resend.is_some_and(|at| at <= now);
+        let speaks = |place: &Place| chat && place.resend.is_none() && place.next.is_none_or(|next| next <= now);
+        let due = |place: &Place| place.entered && !place.leaving && (again(place) || speaks(place));
+        let rooms: Vec<_> = self.places.iter().filter(|(_, place)| due(place)).map(|(room, _)| room.clone()).collect();
         for room in rooms {
-            let place = self.places.get_mut(&room).expect("a room of this user");
-            if !place.entered || place.leaving {
-                continue;
-            }
-            if place.resend.is_some_and(|at| at <= now) {
+            let place = &self.places[&room];
+            if again(place) {
                 self.unanswered(&room, "no ack in time");
                 self.send(link, &room);
-                continue;
-            }
-            let due = chat && place.resend.is_none() && place.next.is_none_or(|next| next <= now);
-            if !due {
                 continue;
             }
             if place.next.is_some() {
@@ -236,7 +238,7 @@ impl Client {
     fn unanswered(&self, room: &Room, why: &str) {
         let place = &self.places[room];
         if let Some(message) = place.queue.front().filter(|_| !place.refused) {
-            self.note(Op::SendInfo { message: message.id.to_string(), why: why.to_owned() });
+            self.note(Op::SendInfo { message: message.id.as_str().to_owned(), why: why.to_owned() });
         }
     }
 
@@ -249,7 +251,7 @@ impl Client {
 
     fn leave(&mut self, link: &Link, room: &Room) {
         self.places.get_mut(room).expect("a room of this user").leaving = true;
-        self.note(Op::Leave { room: room.to_string() });
+        self.note(Op::Leave { room: room.as_str().to_owned() });
         link.to.send(ToNode::Leave { room: room.clone() });
     }
 
@@ -274,8 +276,8 @@ impl Client {
         message.attempts += 1;
         (place.resend, place.refused) = (Some(Instant::now() + ack_timeout), false);
         let op = Op::Send {
-            message: message.id.to_string(),
-            room: room.to_string(),
+            message: message.id.as_str().to_owned(),
+            room: room.as_str().to_owned(),
             attempt: message.attempts,
             intended: message.intended,
             content: content(&message.text),
@@ -291,7 +293,7 @@ impl Client {
             ToClient::Joined(joined) => {
                 let room = joined.room.clone();
                 self.note(Op::JoinOk {
-                    room: room.to_string(),
+                    room: room.as_str().to_owned(),
                     offset: joined.offset.map(offset),
                     head: joined.head.map(offset),
                     recovered: joined.recovered,
@@ -309,18 +311,18 @@ impl Client {
             ToClient::Message { message, replay } => self.receive(&message, replay),
             ToClient::Acked { id, offset: at } => {
                 let room = self.room_of(&id)?;
-                self.note(Op::SendOk { message: id.to_string(), offset: Some(offset(at)) });
+                self.note(Op::SendOk { message: id.as_str().to_owned(), offset: Some(offset(at)) });
                 self.done(link, &room);
             }
             ToClient::Refused { id, code } => {
                 let room = self.room_of(&id)?;
-                self.note(Op::SendFail { message: id.to_string(), code });
+                self.note(Op::SendFail { message: id.as_str().to_owned(), code });
                 // Not stored by this attempt; an earlier one may have been, so the same id is sent again.
                 let place = self.places.get_mut(&room)?;
                 (place.resend, place.refused) = (Some(Instant::now() + Duration::from_millis(300)), true);
             }
             ToClient::Left(left) => {
-                self.note(Op::LeaveOk { room: left.room.to_string(), offset: left.offset.map(offset) });
+                self.note(Op::LeaveOk { room: left.room.as_str().to_owned(), offset: left.offset.map(offset) });
                 let place = self.places.get_mut(&left.room)?;
                 // It comes back without an offset, or with the one that it left at.
                 (place.entered, place.leaving) = (false, false);
@@ -354,9 +356,9 @@ impl Client {
         let known = self.places.get(&message.room).and_then(|place| place.position);
         let hidden = message.offset.is_none_or(|at| known.is_some_and(|known| at <= known));
         self.note(Op::Recv {
-            room: message.room.to_string(),
-            message: message.id.to_string(),
-            sender: message.sender.to_string(),
+            room: message.room.as_str().to_owned(),
+            message: message.id.as_str().to_owned(),
+            sender: message.sender.as_str().to_owned(),
             offset: message.offset.map(offset),
             content: content(&message.content),
             replay,

@@ -82,9 +82,10 @@ pub enum Fault {
         shard: usize,
         way: Way,
     },
-    /// A chat node reaches no server at all.
+    /// A chat node reaches no server at all, or that shard's primary alone.
     IsolateNode {
         node: usize,
+        but: Option<usize>,
     },
     /// Every connection between a chat node and a shard's primary breaks.
     ResetNode {
@@ -188,9 +189,64 @@ pub struct Planned {
     pub fault: Fault,
 }
 
+/// For the storyboard. Shards, nodes and rooms count from one there.
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let death = |machine: &bool| if *machine { "its machine goes off" } else { "its process is killed" };
+        let primary = |shard: &usize| format!("the primary of shard {}", shard + 1);
+        let replica = |shard: &usize, nth: &Nth| format!("replica {} of shard {}", nth + 1, shard + 1);
+        let chat = |node: &usize| format!("chat-{}", node + 1);
+        match self {
+            Fault::KillPrimary { shard, machine } => write!(out, "{}: {}", primary(shard), death(machine)),
+            Fault::KillReplica { shard, nth, machine } => write!(out, "{}: {}", replica(shard, nth), death(machine)),
+            Fault::FastRestart { shard } => write!(out, "{} is killed and started again at once", primary(shard)),
+            Fault::PausePrimary { shard } => write!(out, "{} hangs", primary(shard)),
+            Fault::PauseReplica { shard, nth } => write!(out, "{} hangs", replica(shard, nth)),
+            Fault::CutOffPrimary { shard, with, reset } => {
+                let how = if *reset { ", connections reset" } else { "" };
+                let side = if *with == 0 { String::new() } else { format!(", with {with} of its replicas,") };
+                write!(out, "{}{side} is cut off from all other servers{how}", primary(shard))
+            }
+            Fault::CutReplica { shard, nth, way } => write!(out, "{} and its primary: {way}", replica(shard, nth)),
+            Fault::StallThenKill { shard } => write!(out, "{} replicates nothing more, and dies then", primary(shard)),
+            Fault::Lag { shard, ms } => write!(out, "{} replicates {ms} ms late", primary(shard)),
+            Fault::LagThenKill { shard, ms } => {
+                write!(out, "{} replicates {ms} ms late, and dies then", primary(shard))
+            }
+            Fault::CutReplicaBus { shard, nth } => write!(out, "the cluster bus of {} is cut", replica(shard, nth)),
+            Fault::CutPrimaryBus { shard } => write!(out, "the cluster bus of {} is cut", primary(shard)),
+            Fault::Detach { shard, nth } => write!(out, "the link of {} to its primary breaks", replica(shard, nth)),
+            Fault::CrashNode { node, machine } => write!(out, "{}: {}", chat(node), death(machine)),
+            Fault::CutNode { node, shard, way } => write!(out, "{} and {}: {way}", chat(node), primary(shard)),
+            Fault::IsolateNode { node, but: None } => write!(out, "{} reaches no server", chat(node)),
+            Fault::IsolateNode { node, but: Some(shard) } => {
+                write!(out, "{} reaches no server but {}", chat(node), primary(shard))
+            }
+            Fault::ResetNode { node, shard } => {
+                write!(out, "all connections of {} to {} break", chat(node), primary(shard))
+            }
+            Fault::SpoilElections { count } => write!(out, "the next {count} elections get no votes"),
+            Fault::ClockBehind { shard, nth, ms } => write!(out, "the clock of {} is {ms} ms off", replica(shard, nth)),
+            Fault::Migrate { room, .. } => write!(out, "the slot of room{} moves to another shard", room + 1),
+            Fault::Trim { room } => write!(out, "an operator trims room{}", room + 1),
+        }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Way::Both => "nothing goes between them",
+            Way::Out => "nothing goes from the first to the second",
+            Way::In => "nothing goes from the second to the first",
+        })
+    }
+}
+
 impl fmt::Display for Planned {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "at {:.3} s for {:.3} s: {:?}", self.at as f64 / 1e3, self.lasts as f64 / 1e3, self.fault)
+        write!(out, "{}", self.fault)?;
+        if self.lasts > 0 { write!(out, " (for {:.3} s)", self.lasts as f64 / 1e3) } else { Ok(()) }
     }
 }
 

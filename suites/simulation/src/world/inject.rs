@@ -56,7 +56,7 @@ impl Stage {
         let began = self.sim.trace.start();
         sleep_until(began + Duration::from_millis(planned.at)).await;
         let window = Duration::from_millis(planned.lasts);
-        self.sim.trace.tell(format!("fault {planned}"));
+        self.sim.trace.tell(format!("fault: {planned}"));
         let mut found = true;
         match planned.fault {
             Fault::CrashNode { node, machine } => {
@@ -66,8 +66,9 @@ impl Stage {
                 sleep(window).await;
                 self.nodes[node].restart();
             }
-            Fault::IsolateNode { node } => {
-                let servers = self.others(&[]).into_iter();
+            Fault::IsolateNode { node, but } => {
+                let reached: Vec<_> = but.map(|shard| self.redis.primary_of_shard(shard)).into_iter().collect();
+                let servers = self.others(&reached).into_iter();
                 let links: Vec<_> = servers.map(|server| (self.nodes[node].host, self.host(server))).collect();
                 self.happens(&planned.fault, found);
                 self.cut(&links, Way::Both, window).await;

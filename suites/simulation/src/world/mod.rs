@@ -6,6 +6,7 @@
 pub mod client;
 pub mod edge;
 pub mod fault;
+pub mod hosts;
 pub mod inject;
 pub mod manners;
 pub mod node;

@@ -24,7 +24,9 @@ impl Ledger {
 
     pub fn note(&self, user: &str, op: Op) {
         self.trace.say(|| format!("{user}: {}", story(&op)));
-        self.trace.event(u64::from(user.as_bytes().last().copied().unwrap_or(0)), [story(&op).as_bytes()]);
+        let (kind, names, offset, more) = told(&op);
+        let parts = [names[0].as_bytes(), names[1].as_bytes(), &offset.0.to_le_bytes(), &more.to_le_bytes()];
+        self.trace.event(kind << 8 | u64::from(user.as_bytes().last().copied().unwrap_or(0)), parts);
         self.records.lock().expect("no panic while recording").push(Record {
             at: self.now(),
             user: user.to_owned(),
@@ -60,7 +62,32 @@ pub fn content(text: &str) -> Content {
     Content::of(text)
 }
 
-/// What tells one operation from another, for a person and for the hash.
+/// What tells one operation from another, for the hash: its kind, names, an offset, and what else there is.
+fn told(op: &Op) -> (u64, [&str; 2], chaos_observe::Offset, u64) {
+    let none = chaos_observe::Offset(0);
+    let at = |offset: &Option<chaos_observe::Offset>| offset.unwrap_or(none);
+    match op {
+        Op::Send { message, room, attempt, .. } => (1, [message, room], none, u64::from(*attempt)),
+        Op::SendOk { message, offset } => (2, [message, ""], at(offset), 0),
+        Op::SendFail { message, code } => (3, [message, code], none, 0),
+        Op::SendInfo { message, why } => (4, [message, why], none, 0),
+        Op::Join { room, offset } => (5, [room, ""], at(offset), 0),
+        Op::JoinOk { room, offset, head, recovered } => {
+            (6, [room, ""], at(offset), at(head).0 as u64 ^ u64::from(*recovered) << 63)
+        }
+        Op::Leave { room } => (7, [room, ""], none, 0),
+        Op::LeaveOk { room, offset } => (8, [room, ""], at(offset), 0),
+        Op::Up { node } => (9, [node, ""], none, 0),
+        Op::Down { why } => (10, [why, ""], none, 0),
+        Op::Recv { room, message, offset, replay, hidden, .. } => {
+            (11, [message, room], at(offset), u64::from(*replay) << 1 | u64::from(*hidden))
+        }
+        Op::Final { room, message, offset, .. } => (12, [message, room], *offset, 0),
+        Op::FinalEnd { room, head } => (13, [room, ""], *head, 0),
+    }
+}
+
+/// The same for a person.
 fn story(op: &Op) -> String {
     let at = |offset: &Option<chaos_observe::Offset>| offset.map_or("none".to_owned(), |offset| offset.to_string());
     match op {

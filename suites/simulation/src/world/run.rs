@@ -12,6 +12,7 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::client::Client;
 use super::edge::SimEdge;
+use super::hosts::{CLIENTS, NODES, READER, REDIS};
 use super::inject::{Stage, slot_of_room};
 use super::node::Node;
 use super::phase::{Phase, Phases};
@@ -21,11 +22,6 @@ use super::wire::{ToClient, ToNode};
 use crate::model::Redis;
 use crate::network::Host;
 use crate::sim::{Sim, run};
-
-const REDIS: u16 = 10;
-const NODES: u16 = 100;
-const CLIENTS: u16 = 200;
-const READER: Host = Host(999);
 
 /// How long everything may take to be acked after healing.
 const DRAIN: Duration = Duration::from_secs(90);
@@ -41,6 +37,8 @@ pub struct Report {
     pub promotions: u64,
     /// Elections that got no votes.
     pub failed_elections: u64,
+    /// Writes that a primary took which had been replaced before their connection was made.
+    pub stray_writes: u64,
     /// How often each kind of fault found its target.
     pub happened: BTreeMap<&'static str, u64>,
     /// How long the world lasted, milliseconds of its own.
@@ -231,6 +229,7 @@ impl World {
         let trace = &self.stage.sim.trace;
         let (hash, events, story) = (trace.hash(), trace.events(), trace.lines());
         let (promotions, failed_elections) = (self.stage.redis.promotions(), self.stage.redis.failed_elections());
+        let stray_writes = self.stage.redis.stray_writes();
         let (happened, lasted_ms) =
             (self.stage.happened.lock().expect("no panic while counting").clone(), trace.now_ms());
         self.stage.redis.stop();
@@ -242,6 +241,7 @@ impl World {
             events,
             promotions,
             failed_elections,
+            stray_writes,
             happened,
             lasted_ms,
             story,

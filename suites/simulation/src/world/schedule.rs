@@ -116,7 +116,7 @@ fn of_node(chance: &mut Chance, bounds: &Bounds) -> (Fault, u64) {
     let fault = match chance.between(0, 5) {
         0 | 1 => Fault::CrashNode { node, machine: chance.percent(40) },
         2 | 3 => Fault::CutNode { node, shard, way: way(chance) },
-        4 => Fault::IsolateNode { node },
+        4 => Fault::IsolateNode { node, but: None },
         _ => Fault::ResetNode { node, shard },
     };
     (fault, lasts)

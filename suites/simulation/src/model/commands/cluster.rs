@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 
 use tokio::time::Instant;
 
-use super::super::command::{Args, Done, number, text, wrong_arguments};
-use super::super::resp::Reply;
+use super::super::command::{Args, Done, number, text, upper, wrong_arguments};
+use super::super::resp::{Reply, push_number};
 use super::super::slot::slot_of;
 use super::super::state::State;
 use super::super::view::Role;
 
 pub fn run(state: &mut State, me: usize, args: Args) -> Done {
     let Some((what, args)) = args.split_first() else { return Err(wrong_arguments("cluster")) };
-    match (text(what).to_ascii_uppercase().as_str(), args) {
+    match (&*upper(text(what)), args) {
         ("MYID", []) => Ok(Reply::text(state.servers[me].id.clone())),
         ("NODES", []) => Ok(Reply::text(nodes(state, me))),
         ("SLOTS", []) => Ok(slots(state, me)),
@@ -59,9 +59,19 @@ fn nodes(state: &State, me: usize) -> String {
         for word in [&server.announced, " ", myself, role, suspected, failed, " ", master] {
             out.push_str(word);
         }
-        let _ = write!(out, " 0 {pong} {epoch} {link}");
+        out.push_str(" 0 ");
+        push_number(&mut out, pong);
+        out.push(' ');
+        push_number(&mut out, epoch);
+        out.push(' ');
+        out.push_str(link);
         for (first, last) in ranges(state, me, index) {
-            let _ = if first == last { write!(out, " {first}") } else { write!(out, " {first}-{last}") };
+            out.push(' ');
+            push_number(&mut out, first.into());
+            if first != last {
+                out.push('-');
+                push_number(&mut out, last.into());
+            }
         }
         if index == me {
             for (slot, to) in &server.migrating {

@@ -1,10 +1,8 @@
 //! What a server says about itself: INFO, ROLE, CONFIG GET, TIME.
 //! Source: redis.io/docs/latest/commands/info, /role, /config-get; field names as printed by 7.0 to 8.2.
 
-use std::fmt::Write as _;
-
 use super::super::command::{Args, Done, text, wrong_arguments};
-use super::super::resp::Reply;
+use super::super::resp::{Reply, push_number};
 use super::super::server::Server;
 use super::super::state::State;
 
@@ -53,50 +51,65 @@ fn info(state: &State, me: usize, sections: Args) -> String {
 /// Behind every fence and with every question about the topology: written in one piece.
 fn replication(state: &State, server: &Server) -> String {
     let mut out = String::with_capacity(600);
-    let _ = match server.master() {
-        None => out.write_str("# Replication\r\nrole:master\r\n"),
+    match server.master() {
+        None => out.push_str("# Replication\r\nrole:master\r\n"),
         Some(master) => as_replica(state, server, master, &mut out),
-    };
-    let _ = write!(out, "connected_slaves:{}\r\n", server.replicas.len());
-    for (at, (index, attached)) in server.replicas.iter().enumerate() {
-        let _ = write!(
-            out,
-            "slave{at}:ip={},port={},state={},offset={},lag={}\r\n",
-            state.servers[*index].ip,
-            state.servers[*index].port,
-            if attached.online { "online" } else { "send_bulk" },
-            attached.acked,
-            attached.last_ack.elapsed().as_secs(),
-        );
     }
-    let _ = write!(
-        out,
-        "master_failover_state:no-failover\r\nmaster_replid:{:040x}\r\nmaster_replid2:{:040}\r\n\
-         master_repl_offset:{}\r\nsecond_repl_offset:-1\r\n\r\n",
-        server.replication_id, 0, server.offset
-    );
+    say(&mut out, "connected_slaves:", server.replicas.len() as u64);
+    out.push_str("\r\n");
+    for (at, (index, attached)) in server.replicas.iter().enumerate() {
+        let replica = &state.servers[*index];
+        say(&mut out, "slave", at as u64);
+        for word in [":ip=", &replica.ip, ",port="] {
+            out.push_str(word);
+        }
+        push_number(&mut out, replica.port.into());
+        out.push_str(if attached.online { ",state=online" } else { ",state=send_bulk" });
+        say(&mut out, ",offset=", attached.acked);
+        say(&mut out, ",lag=", attached.last_ack.elapsed().as_secs());
+        out.push_str("\r\n");
+    }
+    out.push_str("master_failover_state:no-failover\r\nmaster_replid:");
+    let id = server.replication_id;
+    out.extend((0..40).rev().map(|digit| if digit < 16 { hexadecimal(id >> (4 * digit)) } else { '0' }));
+    out.push_str("\r\nmaster_replid2:0000000000000000000000000000000000000000\r\n");
+    say(&mut out, "master_repl_offset:", server.offset);
+    out.push_str("\r\nsecond_repl_offset:-1\r\n\r\n");
     out
 }
 
-fn as_replica(state: &State, server: &Server, master: usize, out: &mut String) -> std::fmt::Result {
-    let link = &server.link;
-    let last_io = if link.up() { link.last_io.elapsed().as_secs() as i64 } else { -1 };
-    write!(
-        out,
-        "# Replication\r\nrole:slave\r\nmaster_host:{}\r\nmaster_port:{}\r\nmaster_link_status:{}\r\n\
-         master_last_io_seconds_ago:{last_io}\r\nmaster_sync_in_progress:{}\r\n\
-         slave_read_repl_offset:{offset}\r\nslave_repl_offset:{offset}\r\n",
-        state.servers[master].ip,
-        state.servers[master].port,
-        if link.up() { "up" } else { "down" },
-        u8::from(link.syncing),
-        offset = server.offset,
-    )?;
-    if !link.up() {
-        let down = link.down_since.map_or(-1, |since| since.elapsed().as_secs() as i64);
-        write!(out, "master_link_down_since_seconds:{down}\r\n")?;
+fn say(out: &mut String, name: &str, number: u64) {
+    out.push_str(name);
+    push_number(out, number);
+}
+
+fn hexadecimal(half: u64) -> char {
+    char::from(b"0123456789abcdef"[(half & 15) as usize])
+}
+
+fn as_replica(state: &State, server: &Server, master: usize, out: &mut String) {
+    let (link, master) = (&server.link, &state.servers[master]);
+    for word in ["# Replication\r\nrole:slave\r\nmaster_host:", &master.ip, "\r\n"] {
+        out.push_str(word);
     }
-    out.write_str("slave_priority:100\r\nslave_read_only:1\r\nreplica_announced:1\r\n")
+    say(out, "master_port:", master.port.into());
+    if link.up() {
+        say(out, "\r\nmaster_link_status:up\r\nmaster_last_io_seconds_ago:", link.last_io.elapsed().as_secs());
+    } else {
+        out.push_str("\r\nmaster_link_status:down\r\nmaster_last_io_seconds_ago:-1");
+    }
+    say(out, "\r\nmaster_sync_in_progress:", u64::from(link.syncing));
+    say(out, "\r\nslave_read_repl_offset:", server.offset);
+    say(out, "\r\nslave_repl_offset:", server.offset);
+    out.push_str("\r\n");
+    if !link.up() {
+        match link.down_since {
+            Some(since) => say(out, "master_link_down_since_seconds:", since.elapsed().as_secs()),
+            None => out.push_str("master_link_down_since_seconds:-1"),
+        }
+        out.push_str("\r\n");
+    }
+    out.push_str("slave_priority:100\r\nslave_read_only:1\r\nreplica_announced:1\r\n");
 }
 
 fn role(state: &State, me: usize) -> Reply {
@@ -145,7 +158,7 @@ fn config(state: &State, patterns: Args) -> Reply {
         ("cluster-slave-validity-factor", settings.validity_factor.to_string()),
         ("repl-ping-replica-period", settings.repl_ping.as_secs().to_string()),
         ("repl-ping-slave-period", settings.repl_ping.as_secs().to_string()),
-        ("repl-timeout", settings.repl_timeout.as_secs().to_string()),
+        ("repl-timeout", settings.repl_timeout().as_secs().to_string()),
         ("save", String::new()),
     ];
     let asked = |name: &str| patterns.iter().any(|pattern| matches(text(pattern), name));

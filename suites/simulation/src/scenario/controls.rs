@@ -1,0 +1,158 @@
+//! The rules, each left out in the world that is aimed at it.
+
+use chaos_checkers::Rule;
+use system_delivery::Fence;
+
+use super::{Control, aimed};
+use crate::world::plan::Plan;
+
+fn switch(plan: &mut Plan, name: &str) {
+    name.clone_into(&mut plan.broken);
+}
+
+pub const CONTROLS: &[Control] = &[
+    Control {
+        name: "no-fence",
+        left_out: "WAIT before an ack",
+        scenario: aimed::late_then_dead,
+        break_it: |plan| plan.fence = Fence::None,
+        caught_by: &[Rule::R12],
+        at_least: 3,
+        seeds: 4,
+    },
+    Control {
+        name: "no-dedupe",
+        left_out: "one entry per message id",
+        scenario: aimed::broken_connections,
+        break_it: |plan| switch(plan, "no_dedupe"),
+        caught_by: &[Rule::R4, Rule::R5],
+        at_least: 2,
+        seeds: 4,
+    },
+    Control {
+        name: "read-only-hit",
+        left_out: "the write of a dedupe hit",
+        scenario: aimed::sent_again_then_dead,
+        break_it: |plan| switch(plan, "read_only_hit"),
+        caught_by: &[Rule::R12],
+        at_least: 2,
+        seeds: 4,
+    },
+    Control {
+        name: "uncommitted",
+        left_out: "delivery of committed entries only",
+        scenario: aimed::late_then_dead,
+        break_it: |plan| switch(plan, "uncommitted"),
+        caught_by: &[Rule::R4, Rule::R5, Rule::R7, Rule::R8, Rule::R10, Rule::R11],
+        at_least: 3,
+        seeds: 4,
+    },
+    Control {
+        name: "believe-stale",
+        left_out: "proof of what a server says",
+        scenario: aimed::stale_primary,
+        break_it: |plan| switch(plan, "believe_stale"),
+        caught_by: &[Rule::R1, Rule::R4, Rule::R5, Rule::R7, Rule::R8, Rule::R10, Rule::R11],
+        at_least: 3,
+        seeds: 4,
+    },
+    Control {
+        name: "attached-only",
+        left_out: "in k, the replicas that could be elected and are not attached",
+        scenario: aimed::minority_with_a_replica,
+        break_it: |plan| switch(plan, "attached_only"),
+        caught_by: &[Rule::R12],
+        at_least: 3,
+        seeds: 4,
+    },
+    Control {
+        name: "unattached-only",
+        left_out: "in k, the replicas that are attached and could not be elected",
+        scenario: aimed::stand_in_replica,
+        break_it: |plan| switch(plan, "unattached_only"),
+        caught_by: &[Rule::R12],
+        at_least: 3,
+        seeds: 4,
+    },
+    Control {
+        name: "k-as-asked",
+        left_out: "another look at k when the fence has answered",
+        scenario: aimed::late_comer,
+        break_it: |plan| switch(plan, "k_as_asked"),
+        caught_by: &[Rule::R12],
+        at_least: 3,
+        seeds: 4,
+    },
+    Control {
+        name: "unwritten-fence",
+        left_out: "the write before the WAIT behind a read",
+        scenario: aimed::stale_primary,
+        break_it: |plan| switch(plan, "unwritten_fence"),
+        caught_by: &[Rule::R1, Rule::R4, Rule::R5, Rule::R7, Rule::R8, Rule::R10, Rule::R11],
+        at_least: 3,
+        seeds: 4,
+    },
+    Control {
+        name: "own-claim",
+        left_out: "after an error on a node, the word of a majority",
+        scenario: aimed::alone_with_the_old_primary,
+        break_it: |plan| switch(plan, "own_claim"),
+        caught_by: &[],
+        at_least: 3,
+        seeds: 4,
+    },
+    Control {
+        name: "no-mark",
+        left_out: "which message is meant by a committed offset",
+        scenario: aimed::one_id_twice,
+        break_it: |plan| switch(plan, "no_mark"),
+        caught_by: &[Rule::R1, Rule::R4, Rule::R5, Rule::R7, Rule::R8, Rule::R10, Rule::R11],
+        at_least: 2,
+        seeds: 8,
+    },
+    Control {
+        name: "exclusive-read",
+        left_out: "that a read begins with the last entry handed out",
+        scenario: aimed::trimmed_meanwhile,
+        break_it: |plan| switch(plan, "exclusive_read"),
+        caught_by: &[Rule::R1, Rule::R4, Rule::R8, Rule::R10],
+        at_least: 3,
+        seeds: 4,
+    },
+    Control {
+        name: "fast-restart-no-aof",
+        left_out: "the append-only file",
+        scenario: aimed::back_too_soon,
+        break_it: |plan| plan.redis.persisted = false,
+        caught_by: &[Rule::R12],
+        at_least: 3,
+        seeds: 4,
+    },
+    Control {
+        name: "no-existence-check",
+        left_out: "the look whether a resuming client's entry is still there",
+        scenario: aimed::trimmed,
+        break_it: |plan| switch(plan, "no_existence_check"),
+        caught_by: &[Rule::R1, Rule::R8, Rule::R10],
+        at_least: 3,
+        seeds: 4,
+    },
+    Control {
+        name: "no-sweep",
+        left_out: "the sweep that finds what bells missed",
+        scenario: aimed::deaf,
+        break_it: |plan| switch(plan, "no_sweep"),
+        caught_by: &[Rule::R1, Rule::R10],
+        at_least: 2,
+        seeds: 4,
+    },
+    Control {
+        name: "node-cursor",
+        left_out: "the position of each session",
+        scenario: aimed::moving_users,
+        break_it: |plan| switch(plan, "node_cursor"),
+        caught_by: &[Rule::R1, Rule::R4, Rule::R8, Rule::R10],
+        at_least: 3,
+        seeds: 4,
+    },
+];
