@@ -178,7 +178,7 @@ fn every_test_that_the_threat_model_names_exists() {
     let model = fs::read_to_string(root().join("SECURITY.md")).expect("the threat model");
     let rows: Vec<_> = model.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
     let sources: Vec<_> = ["system", "suites"].iter().flat_map(|folder| sources(folder)).collect();
-    assert!(rows.len() > 20, "the table has shrunk to {} lines", rows.len());
+    assert!(rows.len() >= 20, "the table has shrunk to {} lines", rows.len());
     for row in rows {
         let named = row.rsplit_once(" | ").map_or("", |(_, tests)| tests).split('`').skip(1).step_by(2);
         let tests: Vec<_> = named.collect();
