@@ -111,7 +111,7 @@ impl<B: Backend> Session<B> {
                 () = &mut ended => break,
                 () = &mut expired => {
                     self.expire();
-                    self.end();
+                    (*self).end();
                     // Boxed: every session would have room for it.
                     return Box::pin(part(Arc::clone(&connection), patience)).await;
                 }
@@ -124,7 +124,7 @@ impl<B: Backend> Session<B> {
                 }
             }
         }
-        self.end();
+        (*self).end();
     }
 
     /// A session that has lost a packet has nothing more to say; its stream ends, and so does this.
@@ -330,7 +330,7 @@ impl<B: Backend> Session<B> {
         result
     }
 
-    fn end(&mut self) {
+    fn end(mut self) {
         self.requests.close();
         while self.requests.try_recv().is_ok() {
             self.outbox.connection().handled();
