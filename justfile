@@ -80,23 +80,38 @@ fuzz frames="1000000":
 autobahn *cases:
     .ci/autobahn {{ cases }}
 
-# Criterion benchmarks
-bench *filter:
-    cargo bench --package benches {{ filter }}
+# What the system's parts cost, kept as a baseline named by the commit (`just bench system/codec`: some of them)
+bench filter="":
+    cargo bench --package benches --bench costs -- --noplot --save-baseline "$(git describe --always --dirty)" "{{ filter }}"
+
+# Whether anything became slower since a commit: both are built and run in turns; fails above 5 %
+bench-compare ref *options:
+    cargo run --quiet --package benches -- compare {{ ref }} {{ options }}
 
 # What a delivery costs the node, beside `write(2)` alone, and its memory per idle connection (two quiet cores)
 fanout:
     cargo bench --package benches --bench fanout
 
+# The same beside Socket.IO for Node and stock socketioxide, and what compression saves (eleven minutes; `just systems`)
+peers:
+    cargo bench --package benches --bench fanout -- --peers --compressed
+
 # The official Socket.IO clients (npm), for the tests that need them
-clients:
+clients: (npm "clients")
+
+# What Socket.IO for Node needs, for the comparison with it (npm)
+systems: (npm "systems/socket.io")
+
+# What a package.json with its lock below fixtures/ asks for, installed in the same place below target/
+[private]
+npm folder:
     #!/usr/bin/env bash
     set -euo pipefail
-    to="${CARGO_TARGET_DIR:-target}/clients"
-    if cmp -s fixtures/clients/package-lock.json "$to/package-lock.json"; then exit; fi
+    from="fixtures/{{ folder }}" to="${CARGO_TARGET_DIR:-target}/{{ folder }}"
+    if cmp -s "$from/package-lock.json" "$to/package-lock.json"; then exit; fi
     rm -rf "$to" "$to.new"
     mkdir -p "$to.new"
-    cp fixtures/clients/package.json fixtures/clients/package-lock.json "$to.new"
+    cp "$from/package.json" "$from/package-lock.json" "$to.new"
     npm ci --prefix "$to.new" --ignore-scripts --no-audit --no-fund --loglevel error
     mv "$to.new" "$to"
 

@@ -1,9 +1,16 @@
 //! `cargo bench --package benches --bench fanout`: server time per delivery beside the kernel's floor, and memory per
-//! idle connection. `cargo test` runs it at smoke size.
+//! idle connection; with `--peers` beside other servers, with `--compressed` on the wire too. `cargo test` runs it at
+//! smoke size.
 
-use benches::fanout::{FULL, SMOKE, main as compare};
+use benches::fanout::{COMPRESSED, OURS, PEERS, SMOKE, main as compare};
 
 fn main() -> std::io::Result<()> {
-    let size = if std::env::args().any(|argument| argument == "--bench") { FULL } else { SMOKE };
-    compare(size, &mut std::io::stdout())
+    let asked = |word| std::env::args().any(|argument| argument == word);
+    let mut sizes = Vec::new();
+    sizes.extend(asked("--peers").then_some(PEERS));
+    sizes.extend(asked("--compressed").then_some(COMPRESSED));
+    if sizes.is_empty() {
+        sizes.push(if asked("--bench") { OURS } else { SMOKE });
+    }
+    compare(&sizes, &mut std::io::stdout())
 }

@@ -1,11 +1,9 @@
 //! The time that this thread had a core, for criterion: on a machine that others use too, wall time measures them.
-//!
-//! Linux says it in `/proc/thread-self/schedstat`, in nanoseconds, brought up to date at each tick (1 to 4 ms): right
-//! for what takes tens of milliseconds.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use nix::time::{ClockId, clock_gettime};
 
 pub struct CoreTime;
 
@@ -13,9 +11,7 @@ pub struct CoreTime;
 static WALL_TIME: WallTime = WallTime;
 
 fn now() -> Duration {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux with scheduler statistics");
-    let nanoseconds = text.split_whitespace().next().and_then(|number| number.parse().ok());
-    Duration::from_nanos(nanoseconds.expect("nanoseconds on a core come first"))
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("Linux counts the time of threads").into()
 }
 
 impl Measurement for CoreTime {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 const SEED: u64 = 7692;
 pub const MESSAGES: usize = 600;
-const PEOPLE: usize = 40;
+pub const PEOPLE: usize = 40;
 /// Unix milliseconds of the first message.
 const START: u64 = 1_764_000_000_000;
 
@@ -75,6 +75,18 @@ pub fn lines(room: &'static Room) -> Vec<String> {
     (0..MESSAGES).map(|_| talk.message()).collect()
 }
 
+/// Who speaks: the first ones most.
+pub fn person(rank: usize) -> String {
+    NAMES.get(rank).map_or_else(|| format!("user-{rank}"), |name| (*name).to_owned())
+}
+
+/// A version 4 UUID, as browsers make them.
+pub fn uuid(random: &mut ChaCha8Rng) -> String {
+    let bits: u128 = random.random::<u128>() & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
 struct Talk {
     random: ChaCha8Rng,
     room: &'static Room,
@@ -85,7 +97,7 @@ impl Talk {
     fn message(&mut self) -> String {
         self.at += self.random.random_range(20..900);
         let sender = self.sender();
-        let payload = json!({ "id": self.id(), "room": self.room.name, "sender": sender, "content": self.content() });
+        let payload = json!({ "id": uuid(&mut self.random), "room": self.room.name, "sender": sender, "content": self.content() });
         // serde_json orders keys by name; a node writes them in the contract's order.
         let field = |name: &str| payload[name].to_string();
         format!(
@@ -99,16 +111,8 @@ impl Talk {
         )
     }
 
-    /// A version 4 UUID, as browsers make them.
-    fn id(&mut self) -> String {
-        let bits: u128 = self.random.random::<u128>() & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-        let hex = format!("{bits:032x}");
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-    }
-
     fn sender(&mut self) -> String {
-        let rank = self.zipf(PEOPLE);
-        if rank < NAMES.len() { NAMES[rank].to_owned() } else { format!("user-{rank}") }
+        person(self.zipf(PEOPLE))
     }
 
     fn content(&mut self) -> String {
@@ -186,7 +190,7 @@ mod tests {
         for room in ROOMS {
             let path = format!("{}/../fixtures/chat/rooms/{}.txt", env!("CARGO_MANIFEST_DIR"), room.name);
             let file = std::fs::read_to_string(&path).expect(&path);
-            assert!(file.lines().eq(lines(room)), "{path} is another: cargo run -p benches --bin corpus");
+            assert!(file.lines().eq(lines(room)), "{path} is another: cargo run -p benches -- corpus");
         }
     }
 }

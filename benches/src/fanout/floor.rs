@@ -10,13 +10,13 @@ pub(super) fn play() -> io::Result<()> {
     let mut lines = io::stdin().lock().lines();
     let load = lines.next().ok_or(io::ErrorKind::UnexpectedEof)??;
     let numbers: Vec<usize> = load.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let &[rooms, members, per_second] = &numbers[..] else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let &[connections, audience, per_second] = &numbers[..] else { return Err(io::ErrorKind::InvalidInput.into()) };
     let listener = TcpListener::bind("127.0.0.1:0")?;
     writeln!(io::stdout(), "{}", listener.local_addr()?)?;
     let (orders, ordered) = mpsc::channel();
     std::thread::spawn(move || {
-        let sockets = accept(&listener, rooms * members)?;
-        write_bursts(&sockets, members, Duration::from_secs(1) / per_second as u32, &ordered)
+        let sockets = accept(&listener, connections)?;
+        write_bursts(&sockets, audience, Duration::from_secs(1) / per_second as u32, &ordered)
     });
     drop(std::io::stdout());
     for line in lines {
@@ -35,20 +35,20 @@ fn accept(listener: &TcpListener, connections: usize) -> io::Result<Vec<TcpStrea
     accepted.collect()
 }
 
-/// One room after the other.
+/// Each to those who come after the last one's.
 fn write_bursts(
     sockets: &[TcpStream],
-    members: usize,
+    audience: usize,
     pause: Duration,
     ordered: &Receiver<Option<usize>>,
 ) -> io::Result<()> {
-    let mut rooms = sockets.chunks(members).cycle();
+    let mut sockets = sockets.iter().cycle();
     while let Ok(order) = ordered.recv() {
         let Some(length) = order else { continue };
         let frame = super::clients::message_of(length);
         let mut next = Instant::now();
         while let Err(TryRecvError::Empty) = ordered.try_recv() {
-            for mut socket in rooms.next().unwrap_or_default() {
+            for mut socket in sockets.by_ref().take(audience) {
                 // A peer that is behind gets less; its clients count what came.
                 let _ = socket.write(&frame)?;
             }

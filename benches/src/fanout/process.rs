@@ -8,6 +8,10 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 
+/// Which core is the clients'; the other one is the servers'.
+pub(super) const CLIENTS: usize = 1;
+const SERVERS: usize = 0;
+
 /// On a machine with one core both share it.
 pub(super) fn pin(core: usize) {
     let mut set = CpuSet::new();
@@ -16,23 +20,36 @@ pub(super) fn pin(core: usize) {
     }
 }
 
-/// As many as the hard limit allows; the clients of all contestants are ours.
+/// The clients of all contestants are one process's.
+const DESCRIPTORS: u64 = 65_536;
+
+/// As many as are needed, or as the hard limit allows to who may not raise it.
 pub(super) fn allow_descriptors() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+    let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let most = hard.max(DESCRIPTORS);
+    if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_err() {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 
-/// A part played by this program in another process. It ends with its standard input.
+/// Connections that clients may have now, with some descriptors left for the rest.
+pub(super) fn connections() -> usize {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(now, _)| now as usize).saturating_sub(100)
+}
+
+/// A contestant in a process of its own. It ends with its standard input.
 pub(super) struct Part {
     child: Child,
     pub(super) orders: ChildStdin,
 }
 
 impl Part {
-    pub(super) fn start(name: &str) -> io::Result<(Part, ChildStdout)> {
-        let mut command = Command::new(std::env::current_exe()?);
-        let mut child = command.args(["--part", name]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    /// On the servers' core, which it has from the thread that starts it.
+    pub(super) fn start(mut command: Command) -> io::Result<(Part, ChildStdout)> {
+        pin(SERVERS);
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        pin(CLIENTS);
+        let mut child = child?;
         let taken = (child.stdin.take(), child.stdout.take());
         let (Some(orders), Some(words)) = taken else { return Err(io::ErrorKind::BrokenPipe.into()) };
         Ok((Part { child, orders }, words))

@@ -1,7 +1,5 @@
 //! CPU of compression per delivery, on the chat corpus: once per broadcast with the room's context, once per broadcast
 //! alone, and with a context for each member as other servers have it. And what it costs to inflate.
-//!
-//! `cargo bench -p benches --bench compression` measures; as a test each case runs once at smoke size.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -12,9 +10,12 @@ use benches::{
     corpus::{ROOMS, lines},
 };
 use bytes::Bytes;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use flate2::{Compress, Compression, FlushCompress};
 use system_wire::deflate::{Decoder, Deflate, Peer, Settings};
+use system_wire::frame;
+
+use crate::smoke;
 
 const CONTEXT: &str = "permessage-deflate; client_max_window_bits";
 const NO_CONTEXT: &str = "permessage-deflate; server_no_context_takeover";
@@ -45,12 +46,11 @@ fn context_each(members: &mut [Compress], payloads: &[String]) -> usize {
     sent
 }
 
-fn outgoing(bench: &mut Criterion<CoreTime>) {
-    let mut group = bench.benchmark_group("compression");
-    group.sample_size(10);
+pub(crate) fn outgoing(bench: &mut Criterion<CoreTime>) {
+    let mut group = bench.benchmark_group("system/compression");
     let payloads = lines(&ROOMS[0]);
     let payloads = &payloads[..if smoke() { 10 } else { payloads.len() }];
-    let frames: Vec<_> = payloads.iter().map(|payload| text(payload)).collect();
+    let frames: Vec<_> = payloads.iter().map(|payload| frame::text(payload)).collect();
     let deflate = Deflate::new(Settings { threshold: 0, ..Settings::default() });
     for members in [1, 40, 500] {
         group.throughput(Throughput::Elements(payloads.len() as u64 * members));
@@ -62,6 +62,9 @@ fn outgoing(bench: &mut Criterion<CoreTime>) {
             });
         }
     }
+    group.finish();
+    // What others do; it is not ours to become slower.
+    let mut group = bench.benchmark_group("peers/compression");
     let mut members: Vec<_> = (0..40).map(|_| Compress::new(Compression::default(), false)).collect();
     group.throughput(Throughput::Elements(payloads.len() as u64 * 40));
     group.bench_function(BenchmarkId::new("a context each", 40), |bench| {
@@ -70,9 +73,8 @@ fn outgoing(bench: &mut Criterion<CoreTime>) {
     group.finish();
 }
 
-fn incoming(bench: &mut Criterion<CoreTime>) {
-    let mut group = bench.benchmark_group("inflation");
-    group.sample_size(10);
+pub(crate) fn incoming(bench: &mut Criterion<CoreTime>) {
+    let mut group = bench.benchmark_group("system/inflation");
     for length in [200, 20_000, 900_000] {
         let text = lines(&ROOMS[0]).concat().repeat(8);
         let mut payload = Vec::with_capacity(length + 1024);
@@ -91,22 +93,3 @@ fn incoming(bench: &mut Criterion<CoreTime>) {
     }
     group.finish();
 }
-
-/// A finished text frame of a server.
-fn text(payload: &str) -> Bytes {
-    let length = u16::try_from(payload.len()).expect("chat messages are short").to_be_bytes();
-    let header: &[u8] = if payload.len() < 126 { &[0x81, length[1]] } else { &[0x81, 126, length[0], length[1]] };
-    [header, payload.as_bytes()].concat().into()
-}
-
-/// Run as a test, criterion calls each case once; little is enough then.
-fn smoke() -> bool {
-    !std::env::args().any(|argument| argument == "--bench")
-}
-
-criterion_group! {
-    name = compression;
-    config = Criterion::default().with_measurement(CoreTime);
-    targets = outgoing, incoming
-}
-criterion_main!(compression);

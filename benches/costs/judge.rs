@@ -1,8 +1,5 @@
-//! How many deliveries a second the checkers judge, all rules together, on one core.
-//!
-//! `cargo bench -p benches --bench checkers` measures; as a test (`cargo test --benches`) each case runs once at smoke
-//! size, so that it cannot rot. What is timed is [`judge`] alone, in the time that its thread had a core: reading a
-//! history from its file is another matter, and so is what else the machine does.
+//! How many deliveries a second the checkers judge, all rules together, on one core. What is timed is [`judge`] alone:
+//! reading a history from its file is another matter.
 
 use std::hint::black_box;
 
@@ -11,7 +8,9 @@ use benches::{
     core_time::CoreTime,
 };
 use chaos_checkers::{Contract, Outcome, Question, judge};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
+
+use crate::smoke;
 
 /// As in a drill, then many small rooms, then one large one.
 const SHAPES: [(&str, Chat); 3] = [
@@ -20,9 +19,8 @@ const SHAPES: [(&str, Chat); 3] = [
     ("1 room × 500", Chat { rooms: 1, members: 500, messages: 4_000 }),
 ];
 
-fn judging(bench: &mut Criterion<CoreTime>) {
-    let mut group = bench.benchmark_group("judge");
-    group.sample_size(10);
+pub(crate) fn judging(bench: &mut Criterion<CoreTime>) {
+    let mut group = bench.benchmark_group("chaos/judge");
     for (name, shape) in SHAPES {
         for kind in [Kind::Log, Kind::WithoutOffsets, Kind::Lossy] {
             let history = shape.sized(smoke()).history(kind);
@@ -37,15 +35,3 @@ fn judging(bench: &mut Criterion<CoreTime>) {
     }
     group.finish();
 }
-
-/// Run as a test, criterion calls each case once; a small history is enough then.
-fn smoke() -> bool {
-    !std::env::args().any(|argument| argument == "--bench")
-}
-
-criterion_group! {
-    name = checkers;
-    config = Criterion::default().with_measurement(CoreTime);
-    targets = judging
-}
-criterion_main!(checkers);
