@@ -11,7 +11,8 @@ use crate::server::{PATIENCE, Server, Stream};
 use crate::tls::Pair;
 
 const STEP: Duration = Duration::from_millis(300);
-const SETTING: [&str; 2] = ["--handshake-timeout", "300ms"];
+/// Pings do not matter here: who does not answer them is dropped for that.
+const SETTING: [&str; 6] = ["--handshake-timeout", "300ms", "--ping-interval", "1h", "--ping-timeout", "1h"];
 
 /// Returns when the node has ended the connection, which it may not do at once. `began`: before it could be asked for.
 async fn dropped(began: Instant, mut stream: impl Stream, said: &[u8]) {
