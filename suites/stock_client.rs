@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use chaos_observe::{Clock, Content, Offset, Op, Recorder};
 use serde_json::{Value, json};
 
-use crate::{plain_socket::PlainSocket, stage::Stage};
+use crate::{plain_socket::PlainSocket, stage::Stage, wait::PATIENCE};
 
 /// A chat node's door, and where is written down who goes through it.
 #[derive(Clone)]
@@ -78,9 +78,13 @@ impl StockClient {
         client.socket.write(format!("40{auth}")).await?;
         client.record(Op::Up { node: door.node.clone() });
         client.record(Op::Join { room: room.to_owned(), offset: offset.map(place) });
-        while client.joined.is_null() {
-            client.next().await?;
-        }
+        let joined = async {
+            while client.joined.is_null() {
+                client.next().await?;
+            }
+            Ok::<(), String>(())
+        };
+        tokio::time::timeout(PATIENCE, joined).await.unwrap_or_else(|_| Err(format!("no answer of {}", door.node)))?;
         Ok(client)
     }
 
