@@ -76,7 +76,8 @@ async fn still_there(socket: &mut PlainSocket) {
 
 #[test]
 fn a_session_opens_with_its_settings() {
-    ask(&["--ping-interval", "300ms", "--ping-timeout", "200ms"], async |address| {
+    // Long enough for a client that gets no core for a while.
+    ask(&["--ping-interval", "300ms", "--ping-timeout", "2s"], async |address| {
         let mut socket = PlainSocket::open(&address).await.expect("a transport");
         let packet = next(&mut socket).await;
         let mut open: Value = serde_json::from_str(packet.strip_prefix('0').expect("an open packet")).expect("JSON");
@@ -257,6 +258,6 @@ fn pings_are_sent_and_must_be_answered() {
         let began = Instant::now();
         let ended = async { while socket.any_packet().await.is_ok_and(|packet| packet != "1") {} };
         tokio::time::timeout(PATIENCE, ended).await.expect("who never answers is closed");
-        assert!(began.elapsed() >= Duration::from_millis(200), "not before its time-out: {:?}", began.elapsed());
+        assert!(began.elapsed() >= Duration::from_secs(2), "not before its time-out: {:?}", began.elapsed());
     });
 }

