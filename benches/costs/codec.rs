@@ -45,12 +45,13 @@ fn payload(units: usize) -> String {
 }
 
 fn text(units: usize) -> String {
-    let mut text = "say \"hello\" 👋 to everybody. ".repeat(units / 20 + 1);
-    let units_of = |text: &str| text.encode_utf16().count();
-    while units_of(&text) > units {
-        text.pop();
+    let (mut text, mut left) = (String::new(), units);
+    for next in "say \"hello\" 👋 to everybody. ".chars().cycle() {
+        let Some(rest) = left.checked_sub(next.len_utf16()) else { break };
+        text.push(next);
+        left = rest;
     }
-    text.push_str(&"x".repeat(units - units_of(&text)));
+    text.push_str(&"x".repeat(left));
     text
 }
 
