@@ -33,10 +33,10 @@ pub struct Control {
 }
 
 impl Control {
-    /// Whether that run shows what is left out.
+    /// Whether that run shows what is left out. One that is not sound shows nothing.
     pub fn is_hit(&self, report: &Report) -> bool {
         let astray = self.caught_by.is_empty() && report.stray_writes > 0;
-        astray || report.violated().iter().any(|rule| self.caught_by.contains(rule))
+        report.sound() && (astray || report.violated().iter().any(|rule| self.caught_by.contains(rule)))
     }
 
     pub fn broken(&self, seed: u64) -> Plan {

@@ -39,7 +39,7 @@ pub fn sweep(
 pub fn shrink(plan: &Plan, mut tries: u32, fails: impl Fn(&Report) -> bool) -> Plan {
     let mut best = plan.clone();
     let mut pieces = 2;
-    while best.faults.len() > 1 && tries > 0 {
+    while !best.faults.is_empty() && tries > 0 {
         let size = best.faults.len().div_ceil(pieces);
         let smaller = (0..pieces).find_map(|piece| {
             let without = removed(&best.faults, piece * size, size);

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use tokio::time::Duration;
 
-use super::commands::{cluster, connection, functions, info, pubsub, streams};
+use super::commands::{cluster, connection, functions, info, planted, pubsub, streams};
 use super::resp::Reply;
 use super::server::WaitRule;
 use super::slot::slot_of;
@@ -33,6 +33,11 @@ pub struct Session {
 impl Session {
     pub fn new(id: u64, peer: Host) -> Session {
         Session { id, peer, resp3: false, write_offset: 0, asking: false, read_only: false, strayed: None }
+    }
+
+    /// For the storyboard: who, and which of its connections.
+    pub fn name(&self) -> String {
+        format!("{}#{}", self.peer, self.id)
     }
 }
 
@@ -83,7 +88,7 @@ impl State {
         self.trace.event(me as u64, command.iter().map(Bytes::as_ref));
         self.trace.say(|| {
             let words: Vec<_> = command.iter().map(|arg| text(arg).chars().take(24).collect::<String>()).collect();
-            format!("redis-{} takes from {}: {}", me + 1, session.peer, words.join(" "))
+            format!("redis-{} takes from {}: {}", me + 1, session.name(), words.join(" "))
         });
         let asking = std::mem::take(&mut session.asking);
         let strayed = *session.strayed.get_or_insert_with(|| self.is_stale(me));
@@ -122,6 +127,7 @@ impl State {
             "SET" | "GET" | "DEL" | "EXISTS" | "PEXPIRE" | "EXPIRE" | "PTTL" | "TYPE" | "XADD" | "XRANGE"
             | "XREVRANGE" | "XLEN" | "XTRIM" | "XDEL" | "DBSIZE" => streams::run(self, me, &name, args),
             "FUNCTION" | "FCALL" | "FCALL_RO" => functions::run(self, me, &name, args),
+            "EVAL" => planted::run(self, me, args),
             "SPUBLISH" => pubsub::publish(self, me, args),
             "SSUBSCRIBE" | "SUNSUBSCRIBE" => {
                 pubsub::subscribe(self, me, session, &name, args);
@@ -194,8 +200,8 @@ fn keys<'a>(name: &str, args: Args<'a>) -> Result<Option<(Args<'a>, Access)>, Re
         "GET" | "EXISTS" | "PTTL" | "TYPE" | "XRANGE" | "XREVRANGE" | "XLEN" => Access::Read,
         "SET" | "DEL" | "PEXPIRE" | "EXPIRE" | "XADD" | "XTRIM" | "XDEL" => Access::Write,
         "SPUBLISH" | "SSUBSCRIBE" => Access::Channel,
-        "FCALL" | "FCALL_RO" => {
-            let access = if name == "FCALL" { Access::Write } else { Access::Read };
+        "FCALL" | "FCALL_RO" | "EVAL" => {
+            let access = if name == "FCALL_RO" { Access::Read } else { Access::Write };
             let count = number(args.get(1).ok_or_else(|| wrong_arguments(name))?)? as usize;
             // Too few keys name none: the function is looked for first, and says so (measured).
             let Some(keys) = args.get(2..2 + count) else { return Ok(None) };

@@ -28,6 +28,8 @@ pub struct Tally {
     pub failed_elections: u64,
     /// Writes that a primary took which had been replaced before their connection was made.
     pub stray_writes: u64,
+    /// Scripts that the model doesn't know: what they were to do was not done.
+    pub unmodelled: u64,
     /// Elections that a scenario still spoils: their votes are lost on the way.
     pub spoil: u64,
 }

@@ -20,7 +20,7 @@ impl State {
         let held = server.replicas.iter().filter(|(_, r)| r.online && r.acked >= session.write_offset);
         let held: Vec<_> = held.map(|(replica, _)| format!("redis-{}", replica + 1)).collect();
         let who = if held.is_empty() { "nobody".to_owned() } else { held.join(" and ") };
-        format!("redis-{} answers WAIT {need} of {}: held by {who}", me + 1, session.peer)
+        format!("redis-{} answers WAIT {need} of {}: held by {who}", me + 1, session.name())
     }
 }
 

@@ -87,6 +87,10 @@ impl Redis {
         self.with(|state| state.tally.failed_elections)
     }
 
+    pub fn unmodelled(&self) -> u64 {
+        self.with(|state| state.tally.unmodelled)
+    }
+
     pub fn stray_writes(&self) -> u64 {
         self.with(|state| state.tally.stray_writes)
     }

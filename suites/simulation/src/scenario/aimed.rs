@@ -27,7 +27,14 @@ fn busy_shard(plan: &Plan, chance: &mut Chance) -> usize {
     shard_of(plan, chance.index(plan.rooms))
 }
 
-/// Replication is late, then the primary of each shard dies in turn.
+/// Nothing goes wrong.
+pub(super) fn calm(seed: u64) -> Plan {
+    let (mut plan, _) = aimed(seed);
+    plan.chat_ms = 5000;
+    plan
+}
+
+/// Replication of one shard is late, then its primary dies.
 pub(super) fn late_then_dead(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
     let ms = chance.between(100, 300);

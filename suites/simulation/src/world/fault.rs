@@ -19,7 +19,7 @@ pub enum Fault {
         nth: Nth,
         machine: bool,
     },
-    /// A primary or replica dies and is started again after the window, whatever the others say of it.
+    /// The primary's process dies and is started again after the window, whatever the others say of it.
     FastRestart {
         shard: usize,
     },
@@ -96,7 +96,7 @@ pub enum Fault {
     SpoilElections {
         count: u64,
     },
-    /// A server's clock is off for the whole run; a promotion then goes back in time.
+    /// A replica's clock is off from then on; its promotion goes back in time.
     ClockBehind {
         shard: usize,
         nth: Nth,
@@ -107,7 +107,7 @@ pub enum Fault {
         room: usize,
         pace_ms: u64,
     },
-    /// An operator trims a room to nothing, while it may be replayed.
+    /// An operator trims a room to the last entry that every replica holds, while it may be replayed.
     Trim {
         room: usize,
     },

@@ -10,6 +10,7 @@ pub mod hosts;
 pub mod inject;
 pub mod manners;
 pub mod node;
+pub mod panics;
 pub mod phase;
 pub mod plan;
 pub mod record;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use chaos_checkers::{Contract, Question, Rule, Verdict, judge};
+use chaos_checkers::{Contract, Question, Rule, State, Verdict, judge};
 use chaos_observe::Op;
 use system_delivery::{Config, Election, RedisAddress};
 use system_protocol::{Offset, Room, UserId};
@@ -15,6 +15,7 @@ use super::edge::SimEdge;
 use super::hosts::{CLIENTS, NODES, READER, REDIS};
 use super::inject::{Stage, slot_of_room};
 use super::node::Node;
+use super::panics;
 use super::phase::{Phase, Phases};
 use super::plan::Plan;
 use super::record::{Ledger, content, offset};
@@ -39,6 +40,10 @@ pub struct Report {
     pub failed_elections: u64,
     /// Writes that a primary took which had been replaced before their connection was made.
     pub stray_writes: u64,
+    /// Tasks of this world that panicked. Whatever they were to do was not done.
+    pub panics: u64,
+    /// Scripts that the model could not carry out.
+    pub unmodelled: u64,
     /// How often each kind of fault found its target.
     pub happened: BTreeMap<&'static str, u64>,
     /// How long the world lasted, milliseconds of its own.
@@ -52,9 +57,20 @@ impl Report {
         self.verdict.failed().collect()
     }
 
-    /// A world in which nothing was said and heard proves nothing.
     pub fn good(&self) -> bool {
-        self.drained && self.spoke() && self.violated().is_empty()
+        self.sound() && self.violated().is_empty() && self.unknown().is_empty()
+    }
+
+    /// Whether its verdict says anything: a world in which nothing was said and heard, which was never read whole or of
+    /// which a part fell out, proves nothing, neither that a rule holds nor that one is broken.
+    pub fn sound(&self) -> bool {
+        self.drained && self.spoke() && self.panics == 0 && self.unmodelled == 0
+    }
+
+    /// The rules of which the judge could not say whether they hold.
+    pub fn unknown(&self) -> Vec<Rule> {
+        let unknown = self.verdict.rules.iter().filter(|(_, result)| matches!(result.state, State::Unknown(_)));
+        unknown.map(|(rule, _)| *rule).collect()
     }
 
     fn spoke(&self) -> bool {
@@ -64,16 +80,23 @@ impl Report {
     /// The last line of a run: what two runs of one seed must share.
     pub fn line(&self) -> String {
         let numbers = &self.verdict.numbers;
-        let violated: Vec<_> = self.violated().iter().map(ToString::to_string).collect();
-        let outcome = if !self.drained {
+        let words = |rules: Vec<Rule>| rules.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let (violated, unknown) = (words(self.violated()), words(self.unknown()));
+        let outcome = if self.panics > 0 {
+            format!("panicked in {} tasks", self.panics)
+        } else if self.unmodelled > 0 {
+            format!("ran {} scripts that the model lacks", self.unmodelled)
+        } else if !self.drained {
             // Without a whole final read the rest of the verdict says nothing.
             "never drained".to_owned()
         } else if !self.spoke() {
             "was silent".to_owned()
-        } else if violated.is_empty() {
-            "good".to_owned()
+        } else if !violated.is_empty() {
+            format!("violates {violated}")
+        } else if !unknown.is_empty() {
+            format!("leaves open {unknown}")
         } else {
-            format!("violates {}", violated.join(" "))
+            "good".to_owned()
         };
         format!(
             "seed {} {outcome}: {} acked, {} received, {} resumed, {} promotions, {} events, hash {:016x}",
@@ -84,7 +107,11 @@ impl Report {
 
 /// The whole life of a world.
 pub fn play(plan: &Plan, telling: bool) -> Report {
-    run(plan.seed, telling, |sim| async move { World::build(plan, sim).play(plan).await })
+    panics::forget();
+    let mut report = run(plan.seed, telling, |sim| async move { World::build(plan, sim).play(plan).await });
+    // Counted when every task is gone.
+    report.panics = panics::seen();
+    report
 }
 
 struct World {
@@ -229,7 +256,7 @@ impl World {
         let trace = &self.stage.sim.trace;
         let (hash, events, story) = (trace.hash(), trace.events(), trace.lines());
         let (promotions, failed_elections) = (self.stage.redis.promotions(), self.stage.redis.failed_elections());
-        let stray_writes = self.stage.redis.stray_writes();
+        let (stray_writes, unmodelled) = (self.stage.redis.stray_writes(), self.stage.redis.unmodelled());
         let (happened, lasted_ms) =
             (self.stage.happened.lock().expect("no panic while counting").clone(), trace.now_ms());
         self.stage.redis.stop();
@@ -242,6 +269,8 @@ impl World {
             promotions,
             failed_elections,
             stray_writes,
+            panics: 0,
+            unmodelled,
             happened,
             lasted_ms,
             story,

@@ -5,5 +5,6 @@ pub mod connection;
 pub mod functions;
 pub mod info;
 pub mod log;
+pub mod planted;
 pub mod pubsub;
 pub mod streams;
