@@ -18,5 +18,6 @@ pub mod network;
 pub mod scenario;
 pub mod search;
 pub mod sim;
+pub mod storyboard;
 pub mod trace;
 pub mod world;

@@ -1,18 +1,17 @@
 //! `cargo simulate`: play seeds, and tell the story of the first that fails.
 //!
 //! `cargo simulate --seeds 0..1000 [--scenario NAME] [--variant SWITCHES] [--log | --lines] [--threads N]`. Exit code 0
-//! when all
-//! are good, 1 when one is not, 2 for a wrong argument.
+//! when all are good, 1 when one is not, 2 for a wrong argument.
 
-#![expect(clippy::print_stdout, reason = "what a command says to a person goes to standard output")]
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Write as _};
 use std::ops::Range;
 use std::process::ExitCode;
 
 use suites_simulation::scenario::{self, CONTROLS, Control};
 use suites_simulation::search::{shrink, sweep};
+use suites_simulation::storyboard::concerning;
 use suites_simulation::world::plan::Plan;
 use suites_simulation::world::run::{Report, anomalies, play};
 
@@ -25,33 +24,53 @@ struct Arguments {
     threads: usize,
 }
 
+const USAGE: &str =
+    "cargo simulate --seeds 0..1000 [--scenario NAME] [--variant SWITCHES] [--log | --lines] [--threads N]";
+
 fn main() -> ExitCode {
-    let arguments = match Arguments::read(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
+    if std::env::args().any(|argument| argument == "--help") {
+        say(format_args!(
+            "{USAGE}\nscenarios, from the third on also with ! (its rule left out): {}",
+            scenario::names().join(", ")
+        ));
+        return ExitCode::SUCCESS;
+    }
+    match begin() {
+        Ok(code) => code,
         Err(fault) => {
-            eprintln!("{fault}\n{USAGE}");
-            return ExitCode::from(2);
+            eprintln!("simulate: {fault}");
+            ExitCode::from(2)
         }
-    };
-    let Some(make) = scenario::by_name(&arguments.scenario) else {
-        eprintln!("no scenario {:?}; one of {}", arguments.scenario, scenario::names().join(", "));
-        return ExitCode::from(2);
-    };
+    }
+}
+
+fn begin() -> Result<ExitCode, String> {
+    let arguments = Arguments::read(std::env::args().skip(1))?;
+    let make = scenario::by_name(&arguments.scenario)
+        .ok_or_else(|| format!("no scenario {:?}; one of {}", arguments.scenario, scenario::names().join(", ")))?;
     let plan = |seed| {
         let mut plan = make(seed);
         if let Some(variant) = &arguments.variant {
-            plan.broken.clone_from(variant);
+            // Beside what the scenario leaves out.
+            plan.broken = format!("{},{variant}", plan.broken);
         }
         plan
     };
     if arguments.log {
-        return tell(&play(&plan(arguments.seeds.start), true), true);
+        return Ok(tell(&play(&plan(arguments.seeds.start), true), true));
     }
-    if arguments.lines { lines(&arguments, plan) } else { run_all(&arguments, plan) }
+    Ok(if arguments.lines { lines(&arguments, plan) } else { run_all(&arguments, plan) })
 }
 
-const USAGE: &str =
-    "cargo simulate --seeds 0..1000 [--scenario NAME] [--variant SWITCHES] [--log | --lines] [--threads N]";
+/// A line to standard output; whoever reads it may have gone (`| head`), and then there is no more to do.
+fn say(line: impl fmt::Display) {
+    if writeln!(io::stdout(), "{line}").is_err() {
+        std::process::exit(BROKEN_PIPE);
+    }
+}
+
+/// As a shell tells of a program that SIGPIPE ended.
+const BROKEN_PIPE: i32 = 128 + 13;
 
 /// What all seeds came to.
 #[derive(Default)]
@@ -83,7 +102,7 @@ impl Sum {
             *self.happened.entry(kind).or_default() += times;
         }
         if !report.good() {
-            println!("{}", report.line());
+            say(report.line());
             for rule in report.violated() {
                 *self.by_rule.entry(rule.to_string()).or_default() += 1;
             }
@@ -104,8 +123,15 @@ impl fmt::Display for Sum {
 
 /// The last line of each seed, in order: for a comparison with another build's.
 fn lines(arguments: &Arguments, plan: impl Fn(u64) -> Plan) -> ExitCode {
-    arguments.seeds.clone().for_each(|seed| println!("{}", play(&plan(seed), false).line()));
-    ExitCode::SUCCESS
+    let mut code = ExitCode::SUCCESS;
+    for seed in arguments.seeds.clone() {
+        let report = play(&plan(seed), false);
+        say(report.line());
+        if !report.good() {
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
 }
 
 /// Which rule is left out, if one is.
@@ -123,72 +149,38 @@ fn run_all(arguments: &Arguments, plan: impl Fn(u64) -> Plan + Sync) -> ExitCode
             eprintln!("{sum}");
         }
     });
-    println!("{:?}\n{sum}", sum.happened);
+    say(format_args!("{:?}\n{sum}", sum.happened));
     if control(&arguments.scenario).is_some() {
-        println!("caught in {} of {}", sum.caught, sum.seeds);
+        say(format_args!("caught in {} of {}", sum.caught, sum.seeds));
     }
     let Some(first) = sum.bad.into_iter().min_by_key(|report| report.plan.seed) else { return ExitCode::SUCCESS };
     let violated = first.violated();
     let small = shrink(&first.plan, 60, |report| {
-        if violated.is_empty() { !report.drained } else { report.violated().iter().any(|rule| violated.contains(rule)) }
+        if violated.is_empty() { !report.good() } else { report.violated().iter().any(|rule| violated.contains(rule)) }
     });
-    println!("\nseed {} with {} of its {} faults:", small.seed, small.faults.len(), first.plan.faults.len());
+    let (fewest, all) = (small.faults.len(), first.plan.faults.len());
+    say(format_args!("\nseed {} with {fewest} of its {all} faults:", small.seed));
     if let Some(control) = control(&arguments.scenario) {
-        println!("left out: {}", control.left_out);
+        say(format_args!("left out: {}", control.left_out));
     }
     tell(&play(&small, true), false)
 }
 
 /// The storyboard: faults, elections, and what concerns the messages in question; then what was violated.
 fn tell(report: &Report, everything: bool) -> ExitCode {
-    let lines = if everything { report.story.iter().collect() } else { concerning(report) };
-    for line in lines.iter().take(if everything { usize::MAX } else { SHOWN }) {
-        println!("{line}");
+    let anomalous = report.verdict.rules.values().flat_map(|rule| &rule.examples);
+    let lines = if everything { report.story.clone() } else { concerning(&report.story, anomalous) };
+    let shown = if everything { lines.len() } else { lines.len().min(SHOWN) };
+    lines[..shown].iter().for_each(say);
+    if shown < lines.len() {
+        say(format_args!("… {} lines more", lines.len() - shown));
     }
-    if !everything && lines.len() > SHOWN {
-        println!("… {} lines more", lines.len() - SHOWN);
-    }
-    for anomaly in anomalies(&report.verdict) {
-        println!("{anomaly}");
-    }
-    println!("{}", report.line());
+    anomalies(&report.verdict).iter().for_each(say);
+    say(report.line());
     if report.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 const SHOWN: usize = 400;
-
-/// What a reader needs of the story: events; what the messages in question met; and the WAIT that an ack of one of them
-/// rests on.
-fn concerning(report: &Report) -> Vec<&String> {
-    let examples = report.verdict.rules.values().flat_map(|rule| &rule.examples);
-    let messages: BTreeSet<_> = examples.filter_map(|anomaly| anomaly.message.as_deref()).collect();
-    let events = ["fault", "redis-", "chat-", "healed", "slot", "clock", "trimmed"];
-    // By server and chat node: where the last WAIT was answered. By message: who appended it last, and where.
-    let (mut waits, mut appends) = (BTreeMap::new(), BTreeMap::new());
-    let mut kept = BTreeSet::new();
-    for (at, line) in report.story.iter().enumerate() {
-        let words: Vec<_> = line.split_whitespace().skip(2).collect();
-        let message = messages.iter().find(|message| line.contains(**message));
-        match (&words[..], message) {
-            ([server, "answers", "WAIT", _, "of", node, ..], _) => {
-                waits.insert((*server, *node), at);
-                continue;
-            }
-            ([server, "takes", "from", node, "FCALL", ..], Some(message)) => {
-                appends.insert(*message, (*server, *node));
-            }
-            ([_, _, "acked", ..], Some(message)) => {
-                kept.extend(appends.get(message).and_then(|connection| waits.get(connection)));
-            }
-            ([_, "takes", "from", ..], None) if !messages.is_empty() => continue,
-            _ => {}
-        }
-        if messages.is_empty() || message.is_some() || events.iter().any(|word| line.contains(word)) {
-            kept.insert(at);
-        }
-    }
-    kept.into_iter().map(|at| &report.story[at]).collect()
-}
 
 impl Arguments {
     fn read(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
@@ -205,22 +197,48 @@ impl Arguments {
             match name.as_str() {
                 "--seeds" => arguments.seeds = range(&value()?)?,
                 "--scenario" => arguments.scenario = value()?,
-                "--variant" => arguments.variant = Some(value()?),
-                "--threads" => arguments.threads = value()?.parse().map_err(|_| "--threads is a number".to_owned())?,
+                "--variant" => arguments.variant = Some(variant(value()?)?),
+                "--threads" => arguments.threads = threads(&value()?)?,
                 "--log" => arguments.log = true,
                 "--lines" => arguments.lines = true,
                 other => return Err(format!("unknown argument {other:?}")),
             }
         }
+        if !cfg!(debug_assertions) && (arguments.variant.is_some() || arguments.scenario.ends_with('!')) {
+            return Err(
+                "--variant and ! need a build with debug assertions; this one has the whole protocol only".to_owned()
+            );
+        }
         Ok(arguments)
     }
 }
 
+fn threads(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("--threads {text:?} is not a number from 1"))
+}
+
+/// Switches that exist, where there are any.
+fn variant(text: String) -> Result<String, String> {
+    #[cfg(debug_assertions)]
+    text.parse::<system_delivery::Broken>().map_err(|fault| format!("--variant {text:?}: {fault}"))?;
+    Ok(text)
+}
+
 /// `a..b`, or one seed.
 fn range(text: &str) -> Result<Range<u64>, String> {
-    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no seed"));
+    let number = |text: &str| {
+        text.parse::<u64>().map_err(|_| format!("--seeds {text:?} is neither a seed nor a range of them, as 0..100"))
+    };
     match text.split_once("..") {
-        None => number(text).map(|seed| seed..seed + 1),
-        Some((from, to)) => Ok(number(from)?..number(to)?),
+        None => number(text).map(|seed| seed..seed.saturating_add(1)),
+        Some((from, to)) => {
+            let seeds = number(from)?..number(to)?;
+            if seeds.is_empty() {
+                Err(format!("--seeds {text:?} holds no seed: it ends where it begins, or before"))
+            } else {
+                Ok(seeds)
+            }
+        }
     }
 }

@@ -119,3 +119,32 @@ fn shrinking_ends_with_the_fault_that_it_takes_or_with_none() {
     assert_eq!(shrink(&plan, 60, |_| false).faults, plan.faults);
     assert_eq!(shrink(&plan, 1, |_| true).faults.len(), 3, "one try: a half");
 }
+
+#[test]
+fn a_wrong_argument_gets_one_line_and_exit_code_2() {
+    let wrong = [
+        (&["--seeds", "5..5"][..], "\"5..5\""),
+        (&["--seeds", "5..1"], "\"5..1\""),
+        (&["--seeds", "x"], "\"x\""),
+        (&["--threads", "0"], "--threads"),
+        (&["--scenario", "nonsense"], "\"nonsense\""),
+        (&["--variant", "nonsense"], "\"nonsense\""),
+        (&["--scenario", "no-sweep!", "--variant", "nonsense"], "\"nonsense\""),
+        (&["--seeds"], "--seeds"),
+        (&["--sed", "1"], "\"--sed\""),
+    ];
+    for (arguments, named) in wrong {
+        let run = Command::new(env!("CARGO_BIN_EXE_simulate")).args(arguments).output().expect("the simulate binary");
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(run.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.lines().count() == 1 && said.contains(named), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn lines_of_bad_seeds_end_with_exit_code_1() {
+    let arguments = ["--seeds", "0", "--scenario", "drop-fanout!", "--lines"];
+    let run = Command::new(env!("CARGO_BIN_EXE_simulate")).args(arguments).output().expect("the simulate binary");
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.code() == Some(1) && said.contains("violates"), "{said}");
+}

@@ -1,0 +1,141 @@
+//! What a reader needs of a failing world's story: faults and elections; what the messages and users in question met;
+//! and the WAITs that an ack of such a message rests on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chaos_checkers::Anomaly;
+
+/// What the anomalies are about.
+#[derive(Default)]
+struct Question<'a> {
+    messages: BTreeSet<&'a str>,
+    /// Users, and in which room; without one, in all.
+    users: BTreeSet<(&'a str, Option<&'a str>)>,
+}
+
+impl<'a> Question<'a> {
+    fn of(anomalies: impl IntoIterator<Item = &'a Anomaly>) -> Question<'a> {
+        let mut question = Question::default();
+        for anomaly in anomalies {
+            question.messages.extend(anomaly.message.as_deref());
+            let users = [&anomaly.sender, &anomaly.member].into_iter().flatten();
+            question.users.extend(users.map(|user| (user.as_str(), anomaly.room.as_deref())));
+        }
+        question
+    }
+
+    fn message(&self, line: &str) -> Option<&'a str> {
+        self.messages.iter().copied().find(|message| line.contains(*message))
+    }
+
+    /// Whether a line without one of the messages belongs to the story.
+    fn concerns(&self, words: &[&str]) -> bool {
+        let Some((first, rest)) = words.split_first() else { return false };
+        let user = first.strip_suffix(':').filter(|user| is_user(user));
+        match (user, rest) {
+            (None, ["takes" | "answers", ..]) => false,
+            (None, _) => EVENTS.iter().any(|event| words.iter().any(|word| word.starts_with(event))),
+            (Some(user), ["up" | "down:", ..]) => self.users.iter().any(|(named, _)| *named == user),
+            (Some(user), ["joins" | "leaves", room, ..] | ["is", "in", room, ..] | ["has", "left", room, ..]) => {
+                self.users.contains(&(user, Some(room))) || self.users.contains(&(user, None))
+            }
+            _ => false,
+        }
+    }
+}
+
+const EVENTS: [&str; 7] = ["fault", "redis-", "chat-", "healed", "slot", "clock", "trimmed"];
+
+fn is_user(name: &str) -> bool {
+    name == "reader" || name.strip_prefix('u').is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
+/// The lines of the story that concern the anomalies; all of them when no anomaly names a message.
+pub fn concerning<'a>(story: &[String], anomalies: impl IntoIterator<Item = &'a Anomaly>) -> Vec<String> {
+    let question = Question::of(anomalies);
+    if question.messages.is_empty() {
+        return story.to_vec();
+    }
+    // By server and connection: where its WAITs were answered. By message: where it was appended last, and on what.
+    let mut waits = BTreeMap::<_, Vec<_>>::new();
+    let mut appends = BTreeMap::new();
+    let mut kept = BTreeMap::new();
+    for (at, line) in story.iter().enumerate() {
+        let words: Vec<_> = line.split_whitespace().skip(2).collect();
+        let message = question.message(line);
+        match (&words[..], message) {
+            ([server, "answers", "WAIT", _, "of", connection, ..], _) => {
+                waits.entry((*server, *connection)).or_default().push(at);
+                continue;
+            }
+            ([server, "takes", "from", connection, "FCALL", ..], Some(message)) => {
+                appends.insert(message, (at, (*server, *connection)));
+            }
+            ([_, _, "acked", ..], Some(message)) => {
+                let (appended, connection) = appends.get(message).copied().unwrap_or((at, ("", "")));
+                let behind = waits.get(&connection).into_iter().flatten().filter(|wait| **wait > appended);
+                let behind: Vec<_> = behind.copied().collect();
+                kept.extend(behind.iter().map(|wait| (*wait, story[*wait].clone())));
+                let bare = if behind.is_empty() { " (no WAIT stands behind this ack)" } else { "" };
+                kept.insert(at, format!("{line}{bare}"));
+                continue;
+            }
+            _ => {}
+        }
+        if message.is_some() || question.concerns(&words) {
+            kept.insert(at, line.clone());
+        }
+    }
+    kept.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos_checkers::Rule;
+
+    use super::*;
+
+    fn told(lines: &[&str]) -> Vec<String> {
+        let anomaly = Anomaly {
+            rule: Rule::R12,
+            kind: String::new(),
+            message: Some("u1-00001".to_owned()),
+            room: Some("room1".to_owned()),
+            sender: Some("u1".to_owned()),
+            member: None,
+            node: None,
+            offset: None,
+            at: None,
+            detail: String::new(),
+        };
+        let story: Vec<_> = lines.iter().map(|line| format!("    1.000 s  {line}")).collect();
+        let kept = concerning(&story, [&anomaly]);
+        kept.into_iter().map(|line| line.trim_start_matches("    1.000 s  ").to_owned()).collect()
+    }
+
+    const APPEND: &str = "redis-1 takes from chat-1#4: FCALL holdfast_append_v1 3 u1 u1-00001";
+    const ACK: &str = "u1: u1-00001 acked at 1-0";
+
+    #[test]
+    fn a_wait_behind_the_append_on_its_connection_is_shown() {
+        let wait = "redis-1 answers WAIT 2 of chat-1#4: held by redis-2 and redis-3";
+        assert_eq!(told(&[APPEND, wait, ACK]), [APPEND, wait, ACK]);
+    }
+
+    #[test]
+    fn an_ack_without_a_wait_says_so() {
+        let bare = format!("{ACK} (no WAIT stands behind this ack)");
+        let before = "redis-1 answers WAIT 2 of chat-1#4: held by redis-2";
+        let other = "redis-1 answers WAIT 2 of chat-1#5: held by redis-2";
+        assert_eq!(told(&[before, APPEND, other, ACK]), [APPEND, &bare]);
+        assert_eq!(told(&[ACK]), [bare]);
+    }
+
+    #[test]
+    fn users_in_question_come_and_go_and_the_others_do_not() {
+        let kept = ["u1: down: closed", "u1: is in room1 from 1-0, head 2-0, recovered false", "fault: chat-1 dies"];
+        let lines =
+            [&kept[..], &["u2: up at chat-2", "u1: joins room2 from none", "redis-1 takes from chat-1#4: PING"]];
+        assert_eq!(told(&lines.concat()), kept);
+    }
+}
