@@ -176,6 +176,14 @@ async fn fences(pair: &mut Pair, said: &mut Vec<String>) {
         let answer = command(line).query_async::<Value>(&mut fresh).await;
         said.push(format!("replica stopped, fresh connection: {line} → {}", show(&answer, As::Exact)));
     }
+    // A dedupe hit as delivery makes it: a write that no replica holds, whatever the connection did before (nothing).
+    let mut fresh = pair.control.fresh().await;
+    let hit = "FCALL holdfast_append_v1 3 {p1}r:x {p1}d:2 {p1}n 900000 1 3 600000 bob m2 hi 00-trace";
+    for (line, how) in [(hit, As::Clocked), ("WAIT 1 100", As::Exact)] {
+        let answer = command(line).query_async::<Value>(&mut fresh).await;
+        said.push(format!("replica stopped, a dedupe hit on a fresh connection: {line} → {}", show(&answer, how)));
+        assert!(line == hit || answer == Ok(Value::Int(0)), "a hit that counts as held: {answer:?}");
+    }
     pair.control.pause_replica(false);
     for line in ["WAIT 1 3000"] {
         let answer = command(line).query_async::<Value>(&mut fresh).await;
