@@ -172,6 +172,16 @@ fn every_test_that_the_contract_names_exists() {
     }
 }
 
+#[test]
+fn the_contract_tells_every_code_that_a_node_can_send() {
+    let contract = fs::read_to_string(root().join("docs/contract.md")).expect("the contract");
+    let (_, rest) = contract.split_once("## Codes of refusals").expect("its table of codes");
+    let table = rest.split("\n## ").next().unwrap_or_default();
+    for code in system_protocol::Code::ALL {
+        assert!(table.contains(&format!("`{}`", code.as_str())), "{} is not told", code.as_str());
+    }
+}
+
 /// In SECURITY.md each threat names its own, in the last column.
 #[test]
 fn every_test_that_the_threat_model_names_exists() {
