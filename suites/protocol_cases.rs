@@ -76,8 +76,7 @@ async fn still_there(socket: &mut PlainSocket) {
 
 #[test]
 fn a_session_opens_with_its_settings() {
-    // Long enough for a client that gets no core for a while.
-    ask(&["--ping-interval", "300ms", "--ping-timeout", "2s"], async |address| {
+    ask(&["--ping-interval", "300ms", "--ping-timeout", "200ms"], async |address| {
         let mut socket = PlainSocket::open(&address).await.expect("a transport");
         let packet = next(&mut socket).await;
         let mut open: Value = serde_json::from_str(packet.strip_prefix('0').expect("an open packet")).expect("JSON");
@@ -248,7 +247,8 @@ fn a_close_packet_ends_the_connection() {
 
 #[test]
 fn pings_are_sent_and_must_be_answered() {
-    ask(&["--ping-interval", "300ms", "--ping-timeout", "200ms"], async |address| {
+    // Long enough for a client that gets no core for a while.
+    ask(&["--ping-interval", "300ms", "--ping-timeout", "2s"], async |address| {
         let mut socket = in_the_room(&address).await;
         for _ in 0..3 {
             let packet = tokio::time::timeout(PATIENCE, socket.any_packet()).await.expect("in time");
