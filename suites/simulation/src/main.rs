@@ -204,10 +204,8 @@ impl Arguments {
                 other => return Err(format!("unknown argument {other:?}")),
             }
         }
-        if !cfg!(debug_assertions) && (arguments.variant.is_some() || arguments.scenario.ends_with('!')) {
-            return Err(
-                "--variant and ! need a build with debug assertions; this one has the whole protocol only".to_owned()
-            );
+        if !cfg!(debug_assertions) && arguments.scenario.ends_with('!') {
+            return Err(WHOLE_PROTOCOL_ONLY.to_owned());
         }
         Ok(arguments)
     }
@@ -218,11 +216,19 @@ fn threads(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| format!("--threads {text:?} is not a number from 1"))
 }
 
-/// Switches that exist, where there are any.
+const WHOLE_PROTOCOL_ONLY: &str =
+    "--variant and ! need a build with debug assertions; this one has the whole protocol only";
+
+/// Switches that exist.
+#[cfg(debug_assertions)]
 fn variant(text: String) -> Result<String, String> {
-    #[cfg(debug_assertions)]
     text.parse::<system_delivery::Broken>().map_err(|fault| format!("--variant {text:?}: {fault}"))?;
     Ok(text)
+}
+
+#[cfg(not(debug_assertions))]
+fn variant(_: String) -> Result<String, String> {
+    Err(WHOLE_PROTOCOL_ONLY.to_owned())
 }
 
 /// `a..b`, or one seed.
