@@ -46,16 +46,8 @@ const SLACK: u64 = 64 << 20;
 fn a_fuzzed_node_goes_on_and_nobody_else_notices() {
     play(async {
         let plan = Plan::from_environment("a live node", 5_000);
-        let node = ChatNode::start(&[
-            "--auth",
-            "none",
-            "--rate-limit",
-            "1000",
-            "--ping-interval",
-            "2s",
-            "--ping-timeout",
-            "10s",
-        ]);
+        let flags = "--auth none --rate-limit 1000 --ping-interval 2s --ping-timeout 10s";
+        let node = ChatNode::start(&flags.split(' ').collect::<Vec<_>>());
         let address = node.address().await;
         let (frames, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let chat = tokio::spawn(chat(address, over.clone()));
