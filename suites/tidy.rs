@@ -198,6 +198,39 @@ fn every_test_that_the_threat_model_names_exists() {
     }
 }
 
+/// docs/protocol.md names those that hold a rule which no world can show broken.
+#[test]
+fn every_test_that_the_protocol_names_exists() {
+    let protocol = fs::read_to_string(root().join("docs/protocol.md")).expect("the protocol");
+    let (_, rest) = protocol.split_once("| rule | test |").expect("its table of tests");
+    let rows: Vec<_> = rest.lines().skip(2).take_while(|line| line.starts_with("| ")).collect();
+    let sources = sources("system/delivery");
+    assert!(rows.len() >= 6, "the table has shrunk to {} lines", rows.len());
+    for row in rows {
+        let named = row.rsplit_once(" | ").map_or("", |(_, tests)| tests).split('`').skip(1).step_by(2);
+        let tests: Vec<_> = named.collect();
+        assert!(!tests.is_empty(), "no test holds this line: {row}");
+        let missing: Vec<_> = tests.iter().filter(|name| !is_test(&sources, name)).collect();
+        assert!(missing.is_empty(), "no such tests: {missing:?}");
+    }
+}
+
+/// Without `biased` a `select!` polls its branches in a random order, and one seed gives two worlds.
+#[test]
+fn what_is_simulated_selects_in_a_fixed_order() {
+    let sources: Vec<_> = ["system/delivery", "suites/simulation"].iter().flat_map(|folder| sources(folder)).collect();
+    let mut selects = 0;
+    for (name, text) in &sources {
+        let code: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        for (behind, body) in code.join("\n").split("select!").enumerate().skip(1) {
+            let body = body.trim_start().strip_prefix('{').unwrap_or_default();
+            assert!(body.trim_start().starts_with("biased;"), "{name}: select! number {behind} is not `biased`");
+            selects += 1;
+        }
+    }
+    assert!(selects >= 5, "only {selects} found: the test looks in the wrong place");
+}
+
 /// Whether one of the sources has a test of that name.
 fn is_test(sources: &[(String, String)], name: &str) -> bool {
     let declared = format!("fn {name}(");

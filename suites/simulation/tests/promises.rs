@@ -2,6 +2,7 @@
 //! the scenario aimed at it, and a seed is a world. More seeds: `cargo simulate`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use chaos_checkers::Rule;
@@ -85,6 +86,43 @@ fn the_whole_protocol_is_good_where_a_part_of_it_is_not() {
             let hit = reports.iter().any(|report| control.is_hit(report));
             assert!(!hit, "{}: a hit by the whole protocol", control.name);
         }
+    }
+}
+
+/// What a scenario is about must come to pass in it, or it shows nothing. Rooms are trimmed under a failover, and refuse
+/// what is too much; nobody who was away for less than the window is told that history is gone, or R10 fails.
+#[test]
+fn the_log_trims_and_refuses_over_a_failover() {
+    let control = CONTROLS.iter().find(|control| control.name == "trim-young").expect("a control");
+    for report in played(0..2, control.scenario) {
+        let told = format!("{}, {} trimmed, {} refusals", report.line(), report.trimmed, report.refusals);
+        assert!(report.good() && report.promotions == 1 && report.trimmed >= 50 && report.refusals > 0, "{told}");
+    }
+}
+
+/// docs/protocol.md tells each control with what is demanded of it.
+#[test]
+fn every_control_is_told_as_it_is() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocol.md");
+    let told = std::fs::read_to_string(path).expect("docs/protocol.md");
+    let dropping = |control: &&Control| control.name.starts_with("drop-");
+    for control in CONTROLS.iter().filter(|control| !dropping(control)) {
+        let row = told.lines().find(|line| line.contains(&format!("--scenario {}!`", control.name)));
+        let demand = match control.seeds {
+            4 => control.at_least.to_string(),
+            seeds => format!("{} of {seeds}", control.at_least),
+        };
+        let ends = row.is_some_and(|row| row.ends_with(&format!(" {demand} |")));
+        assert!(ends, "{}: at least {demand}, told as {row:?}", control.name);
+    }
+    let rows = told.lines().filter(|line| line.starts_with("| ") && line.contains("--scenario ")).count();
+    assert_eq!(
+        rows,
+        CONTROLS.iter().filter(|control| !dropping(control)).count(),
+        "rows of controls that are not there"
+    );
+    for control in CONTROLS.iter().filter(dropping) {
+        assert!(told.contains(&format!("`{}!`", control.name)), "{} is not told", control.name);
     }
 }
 

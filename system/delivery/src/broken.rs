@@ -21,12 +21,20 @@ pub struct Broken {
     pub attached_only: bool,
     /// k leaves the attached out.
     pub unattached_only: bool,
+    /// One primary's flag excuses a replica from k; it takes no majority.
+    pub any_flag: bool,
+    /// What primaries said long ago excuses a replica from k too.
+    pub old_flags: bool,
+    /// A replica that does not answer us does not count in k.
+    pub silent_excused: bool,
     /// What a fence asked for stays enough, also when k has grown while it waited.
     pub k_as_asked: bool,
     /// A fence behind reads writes nothing, so that its WAIT has nothing to wait for.
     pub unwritten_fence: bool,
     /// After an error on a node, its own claim to be the primary is enough.
     pub own_claim: bool,
+    /// Of several claims to a slot the one with the lowest config epoch wins.
+    pub lowest_epoch: bool,
     /// A server is believed by an offset alone, whatever message it holds there.
     pub no_mark: bool,
     /// A read takes what comes, whether or not it begins with the last entry handed out.
@@ -37,6 +45,8 @@ pub struct Broken {
     pub no_sweep: bool,
     /// Fan-out to all members by the node's cursor, whatever a session has been sent.
     pub node_cursor: bool,
+    /// Trims take whatever is behind the last entry, however young it is.
+    pub trim_young: bool,
     /// Every nth message is acked though its entry was taken out right after the append.
     pub drop_after_append: Option<u64>,
     /// Every nth message is passed over by every live reader.
@@ -52,21 +62,26 @@ pub struct BrokenError {
     switch: String,
 }
 
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 22] = [
     "no_dedupe",
     "read_only_hit",
     "uncommitted",
     "believe_stale",
     "attached_only",
     "unattached_only",
+    "any_flag",
+    "old_flags",
+    "silent_excused",
     "k_as_asked",
     "unwritten_fence",
     "own_claim",
+    "lowest_epoch",
     "no_mark",
     "exclusive_read",
     "no_existence_check",
     "no_sweep",
     "node_cursor",
+    "trim_young",
     "drop_after_append=n",
     "drop_bell=n",
     "drop_fanout=n",
@@ -103,14 +118,19 @@ impl Broken {
             "believe_stale" => &mut self.believe_stale,
             "attached_only" => &mut self.attached_only,
             "unattached_only" => &mut self.unattached_only,
+            "any_flag" => &mut self.any_flag,
+            "old_flags" => &mut self.old_flags,
+            "silent_excused" => &mut self.silent_excused,
             "k_as_asked" => &mut self.k_as_asked,
             "unwritten_fence" => &mut self.unwritten_fence,
             "own_claim" => &mut self.own_claim,
+            "lowest_epoch" => &mut self.lowest_epoch,
             "no_mark" => &mut self.no_mark,
             "exclusive_read" => &mut self.exclusive_read,
             "no_existence_check" => &mut self.no_existence_check,
             "no_sweep" => &mut self.no_sweep,
             "node_cursor" => &mut self.node_cursor,
+            "trim_young" => &mut self.trim_young,
             _ => return None,
         } = true;
         Some(())

@@ -75,6 +75,8 @@ pub struct Config {
     pub retry_horizon: Duration,
     pub dedupe_window: Duration,
     pub history_window: Duration,
+    /// How often a room is trimmed at most, by each node.
+    pub trim: Duration,
     /// Most messages in one fence.
     pub batch: usize,
     /// Most entries of one room in one read.
@@ -113,6 +115,7 @@ impl Config {
             retry_horizon: limits::RETRY_HORIZON,
             dedupe_window: limits::DEDUPE_WINDOW,
             history_window: limits::HISTORY_WINDOW,
+            trim: Duration::from_mins(1),
             batch: 256,
             page: 500,
             rooms_per_partition: 10_000,

@@ -8,6 +8,7 @@
 //! a flagged one that is still attached could stand in for the one that will be elected. A alone would not do either: a
 //! primary cut off with one of two replicas would ack into a minority.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -42,7 +43,7 @@ pub(crate) fn k(
         add(&mut holders, if taken { stranger } else { attached });
     }
     if !rules.attached_only() {
-        for id in electable(topology, primary, now, fresh) {
+        for id in electable(topology, primary, now, fresh, rules) {
             add(&mut holders, Holder::Node(id));
         }
     }
@@ -55,7 +56,13 @@ fn add<T: PartialEq>(to: &mut Vec<T>, new: T) {
     }
 }
 
-fn electable<'a>(topology: &'a Topology, primary: &'a NodeId, now: Instant, fresh: Duration) -> Vec<&'a NodeId> {
+fn electable<'a>(
+    topology: &'a Topology,
+    primary: &'a NodeId,
+    now: Instant,
+    fresh: Duration,
+    rules: &Rules,
+) -> Vec<&'a NodeId> {
     let mut listed = Vec::with_capacity(8);
     for view in topology.owners.iter().filter_map(|owner| topology.views.get(owner)) {
         for replica in replicas_in(view, primary) {
@@ -63,7 +70,7 @@ fn electable<'a>(topology: &'a Topology, primary: &'a NodeId, now: Instant, fres
         }
     }
     listed.retain(|replica| {
-        !failed_by_majority(topology, replica, now, fresh) && !disqualified(topology, replica, now, fresh)
+        !failed_by_majority(topology, replica, now, fresh, rules) && !disqualified(topology, replica, now, fresh, rules)
     });
     listed
 }
@@ -81,18 +88,21 @@ fn is_fresh(view: &View, now: Instant, fresh: Duration) -> bool {
     now.saturating_duration_since(view.asked) <= fresh
 }
 
-fn failed_by_majority(topology: &Topology, replica: &NodeId, now: Instant, fresh: Duration) -> bool {
+fn failed_by_majority(topology: &Topology, replica: &NodeId, now: Instant, fresh: Duration, rules: &Rules) -> bool {
+    let counts = |view: &View| (is_fresh(view, now, fresh) || rules.old_flags()) && view.is_primary();
     let flags = |owner: &&NodeId| {
-        topology.views.get(*owner).is_some_and(|view| {
-            is_fresh(view, now, fresh) && view.is_primary() && view.nodes.get(replica).is_some_and(|line| line.failed)
-        })
+        let flags = |view: &Arc<View>| counts(view) && view.nodes.get(replica).is_some_and(|line| line.failed);
+        topology.views.get(*owner).is_some_and(flags)
     };
-    2 * topology.owners.iter().filter(flags).count() > topology.owners.len()
+    let flags = topology.owners.iter().filter(flags).count();
+    2 * flags > topology.owners.len() || rules.any_flag() && flags > 0
 }
 
 /// By its own word it cannot be elected: never synchronised since its start, or out of touch for too long.
-fn disqualified(topology: &Topology, replica: &NodeId, now: Instant, fresh: Duration) -> bool {
-    let Some(view) = topology.views.get(replica).filter(|view| is_fresh(view, now, fresh)) else { return false };
+fn disqualified(topology: &Topology, replica: &NodeId, now: Instant, fresh: Duration, rules: &Rules) -> bool {
+    let Some(view) = topology.views.get(replica).filter(|view| is_fresh(view, now, fresh)) else {
+        return rules.silent_excused();
+    };
     let limit = topology.election.eligibility();
     match view.replication.link {
         Some(ReplicaLink::Never) => limit.is_some(),

@@ -52,7 +52,7 @@ impl Cluster {
     fn k(&self, online: &[&str]) -> usize {
         let election =
             Election { node_timeout: Duration::from_secs(1), validity_factor: 10, repl_ping: Duration::from_secs(1) };
-        let topology = decide(&Topology::default(), self.views.clone(), election);
+        let topology = decide(&Topology::default(), self.views.clone(), election, &Rules::default());
         let online: Vec<_> = online.iter().map(|host| ((*host).to_owned(), 7000)).collect();
         k(&topology, &"a".into(), &online, self.now, FRESH, &Rules::default())
     }
@@ -139,9 +139,9 @@ fn with_nobody_left_one_must_still_answer() {
 fn in_a_view_that_lags_behind_a_failover_siblings_count() {
     let cluster = Cluster::new();
     let election = Election::default();
-    let topology = decide(&Topology::default(), cluster.views.clone(), election);
+    let topology = decide(&Topology::default(), cluster.views.clone(), election, &Rules::default());
     let promoted: NodeId = "r".into();
     assert_eq!(k(&topology, &promoted, &[], cluster.now, FRESH, &Rules::default()), 1);
-    let electable = electable(&topology, &promoted, cluster.now, FRESH);
+    let electable = electable(&topology, &promoted, cluster.now, FRESH, &Rules::default());
     assert_eq!(electable.iter().map(|id| &***id).collect::<Vec<_>>(), ["s"]);
 }

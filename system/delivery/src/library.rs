@@ -4,6 +4,7 @@
 //! NOSCRIPT. It replicates inside a shard only, so every primary gets it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{Cmd, ServerErrorKind, Value};
 use system_protocol::{Offset, Room};
@@ -36,13 +37,13 @@ fn harmless(error: &redis::ServerError) -> bool {
     error.kind() == Some(ServerErrorKind::NoPerm) || error.details().is_some_and(|text| text.contains("already exists"))
 }
 
-/// `trim` when this room is due.
-pub(crate) fn append(message: &Message, dedupe: &str, trim: bool, config: &Config) -> Cmd {
+/// `trim` when this room is due: the window that stays.
+pub(crate) fn append(message: &Message, dedupe: &str, trim: Option<Duration>, config: &Config) -> Cmd {
     let mut call = redis::cmd("FCALL");
     let room = &message.room;
     call.arg(APPEND).arg(3).arg(names::stream(room)).arg(dedupe).arg(names::rooms(message.partition));
     call.arg(config.dedupe_window.as_millis() as u64).arg(config.rooms_per_partition).arg(config.room_length);
-    call.arg(if trim { config.history_window.as_millis() as u64 } else { 0 });
+    call.arg(trim.map_or(0, |window| window.as_millis() as u64));
     call.arg(message.sender.as_str()).arg(message.id.as_str()).arg(&message.content);
     call.arg(message.traceparent.map(|trace| trace.to_string()).unwrap_or_default());
     call
@@ -56,9 +57,9 @@ pub(crate) fn enter(room: &Room, at: Option<Offset>, config: &Config) -> Cmd {
     call
 }
 
-pub(crate) fn trim(room: &Room, config: &Config) -> Cmd {
+pub(crate) fn trim(room: &Room, window: Duration) -> Cmd {
     let mut call = redis::cmd("FCALL");
-    call.arg(TRIM).arg(1).arg(names::stream(room)).arg(config.history_window.as_millis() as u64);
+    call.arg(TRIM).arg(1).arg(names::stream(room)).arg(window.as_millis() as u64);
     call
 }
 

@@ -58,7 +58,7 @@ impl<E: Edge> Resolver<E> {
         }
         self.forget_unlisted();
         let before = self.shared.now_topology();
-        let topology = topology::decide(&before, self.views.clone(), self.election);
+        let topology = topology::decide(&before, self.views.clone(), self.election, &self.shared.rules);
         if !topology.decided_as(&before) {
             self.ask_all_known();
         }

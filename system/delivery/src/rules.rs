@@ -53,14 +53,19 @@ impl Rules {
         believe_stale,
         attached_only,
         unattached_only,
+        any_flag,
+        old_flags,
+        silent_excused,
         k_as_asked,
         unwritten_fence,
         own_claim,
+        lowest_epoch,
         no_mark,
         exclusive_read,
         no_existence_check,
         no_sweep,
-        node_cursor
+        node_cursor,
+        trim_young
     );
     drops!(drop_after_append, drop_bell, drop_fanout);
 }

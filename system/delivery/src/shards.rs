@@ -78,6 +78,11 @@ impl<E: Edge> Shared<E> {
         self.topology.borrow().clone()
     }
 
+    /// How old an entry must be before a trim may take what is behind it.
+    pub(crate) fn history_window(&self) -> Duration {
+        if self.rules.trim_young() { Duration::from_millis(1) } else { self.config.history_window }
+    }
+
     /// Asks every node at once.
     pub(crate) fn kick(&self) {
         self.kicks.modify(|kicks| **kicks += 1);

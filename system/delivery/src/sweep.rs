@@ -24,7 +24,7 @@ use crate::topology::ShardIndex;
 use crate::trim::TrimTimes;
 
 pub(crate) async fn run<E: Edge>(shared: Arc<Shared<E>>, index: ShardIndex, now: Arc<Notify>) {
-    let mut trims = TrimTimes::default();
+    let mut trims = TrimTimes::new(shared.config.trim);
     loop {
         tokio::select! {
             biased;
@@ -65,7 +65,7 @@ async fn sweep<E: Edge>(shared: &Arc<Shared<E>>, index: ShardIndex, trims: &mut 
 }
 
 async fn trim<E: Edge>(shared: Arc<Shared<E>>, cell: Arc<RoomCell>) -> usize {
-    question(&shared, cell.partition, library::trim(&cell.room, &shared.config)).await;
+    question(&shared, cell.partition, library::trim(&cell.room, shared.history_window())).await;
     0
 }
 

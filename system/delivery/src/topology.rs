@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::config::Election;
 use crate::edge::RedisAddress;
 use crate::names::{self, PARTITIONS, Partition};
+use crate::rules::Rules;
 use crate::view::{NodeId, NodeLine, Slots, View};
 
 pub(crate) type ShardIndex = usize;
@@ -73,11 +74,14 @@ impl Topology {
 type Claim<'a> = (u64, &'a NodeId, &'a Slots);
 
 /// All claims, the best last: by config epoch; equal epochs (a conflict that the cluster is about to resolve) by id.
-fn claims(views: &BTreeMap<NodeId, Arc<View>>) -> Vec<Claim<'_>> {
+fn claims<'a>(views: &'a BTreeMap<NodeId, Arc<View>>, rules: &Rules) -> Vec<Claim<'a>> {
     let primaries = views.values().flat_map(|view| view.nodes.iter()).filter(|(_, line)| line.primary);
     let mut claims: Vec<Claim> = primaries.map(|(id, line)| (line.epoch, id, &line.slots)).collect();
     claims.sort_unstable_by_key(|(epoch, id, _)| (*epoch, *id));
     claims.dedup();
+    if rules.lowest_epoch() {
+        claims.reverse();
+    }
     claims
 }
 
@@ -120,12 +124,17 @@ fn address_of(views: &BTreeMap<NodeId, Arc<View>>, node: &NodeId) -> Option<Redi
 }
 
 /// Decides anew. Shards keep their index through a failover, so that what waits for a shard stays with it.
-pub(crate) fn decide(before: &Topology, views: BTreeMap<NodeId, Arc<View>>, election: Election) -> Topology {
+pub(crate) fn decide(
+    before: &Topology,
+    views: BTreeMap<NodeId, Arc<View>>,
+    election: Election,
+    rules: &Rules,
+) -> Topology {
     if same_claims(before, &views) {
         let (shards, home, owners) = (before.shards.clone(), before.home.clone(), before.owners.clone());
         return Topology { shards, home, owners, views, election };
     }
-    let best = Best::of(&claims(&views));
+    let best = Best::of(&claims(&views, rules));
     let owners = best.claims.iter().flatten().map(|claim| claim.1.clone()).collect();
     let mut held: BTreeMap<NodeId, (u64, Vec<Partition>)> = BTreeMap::new();
     for partition in 0..PARTITIONS {

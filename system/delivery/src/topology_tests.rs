@@ -32,7 +32,7 @@ const AFTER: [(&str, &str, u64, &str); 4] = [
 ];
 
 fn decide_from(before: &Topology, views: Vec<(NodeId, Arc<View>)>) -> Topology {
-    decide(before, views.into_iter().collect(), Election::default())
+    decide(before, views.into_iter().collect(), Election::default(), &Rules::default())
 }
 
 #[test]

@@ -36,7 +36,7 @@ mod ring;
 const BREATH: Duration = Duration::from_millis(20);
 
 pub(crate) async fn run<E: Edge>(shared: Arc<Shared<E>>, index: ShardIndex, wake: Arc<Notify>) {
-    let mut trims = TrimTimes::default();
+    let mut trims = TrimTimes::new(shared.config.trim);
     loop {
         let Some(shard) = shared.usable(index) else {
             shared.health.unreachable(index, "no primary is known, or no majority confirms it");
@@ -172,7 +172,7 @@ impl<E: Edge> Writer<'_, E> {
 
     fn call(&mut self, message: &Message) -> redis::Cmd {
         let hash = if self.shared.rules.no_dedupe() { self.another_hash() } else { message.hash };
-        let trim = self.trims.is_due(&message.room, Instant::now());
+        let trim = self.trims.is_due(&message.room, Instant::now()).then(|| self.shared.history_window());
         library::append(message, &names::dedupe(message.partition, &hash), trim, &self.shared.config)
     }
 

@@ -1,6 +1,10 @@
 //! R10: who resumes gets the gap, once, in order, before anything newer; and is told `recovered: false` only when
 //! history that it missed is no longer held.
 
+use std::time::Duration;
+
+use chaos_observe::At;
+
 use crate::{
     Rule,
     facts::{Facts, LaneFacts, NOWHERE, Places, Session, mark},
@@ -84,14 +88,27 @@ impl Gaps<'_, '_> {
         }
     }
 
+    /// The entry that a client asks for goes only when one behind it is older than the history window. No entry is older
+    /// than its message.
+    fn is_young(&self, from: u32, end: u32, at: At) -> bool {
+        let first = self.places.range(from, end).iter().find(|place| place.stored);
+        let sent = first.and_then(|place| self.facts.message(place.message).first_send);
+        let window = Duration::from_millis(self.facts.question.history_window_ms);
+        sent.is_some_and(|sent| at.since(sent.at) < window)
+    }
+
     fn not_recovered(&self, session: &Session, findings: &mut Findings) {
         let Some(asked) = session.asked else { return };
-        let missed = self.places.stored_in(self.places.after(asked), self.end(session).max(self.places.after(asked)));
+        let (from, end) = (self.places.after(asked), self.end(session).max(self.places.after(asked)));
+        let missed = self.places.stored_in(from, end);
         let run_ms = self.facts.history.end.0 / 1000;
         let window_ms = self.facts.question.history_window_ms;
         let why = match () {
             () if missed == 0 => "nothing was missed".to_owned(),
             () if run_ms < window_ms => format!("{missed} were missed, but the run is shorter than the history window"),
+            () if self.is_young(from, end, session.joined_at) => {
+                format!("{missed} were missed, but the first of them is younger than the history window")
+            }
             () => return,
         };
         findings.add(2, |rule| {

@@ -168,6 +168,17 @@ fn recovered_false_is_right_only_when_history_is_gone() {
 }
 
 #[test]
+fn what_is_younger_than_the_history_window_cannot_be_gone() {
+    let story = Story::begin().say(10).receives(1..=10).down().say(2).up().join(Some(10), 12, 12, false).read();
+    let (history, mut question) = (History::of(story.records), question());
+    for (window_ms, state) in [(2, State::Pass), (20, State::Fail)] {
+        question.history_window_ms = window_ms;
+        let verdict = judge(&history, &question);
+        assert_eq!(verdict.rules[&Rule::R10].state, state, "{window_ms} ms: {verdict:#?}");
+    }
+}
+
+#[test]
 fn a_replay_comes_once_in_order_and_before_anything_newer() {
     let gap = || Story::begin().say(2).receives([1, 2]).down().say(2).up().join(Some(2), 2, 4, true).say(1);
     gap().receives([3, 4, 5]).read().fails(&[]);

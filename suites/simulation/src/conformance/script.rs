@@ -158,7 +158,7 @@ async fn subscribe(pair: &mut Pair, said: &mut Vec<String>) {
     }
 }
 
-/// The rule that hides a lost acknowledgement: what WAIT counts from (delivery.md).
+/// The rule that hides a lost acknowledgement: what WAIT counts from (docs/delivery.md, "What a fence is").
 async fn fences(pair: &mut Pair, said: &mut Vec<String>) {
     for line in ["SET {p1}k v", "WAIT 1 1000"] {
         let answer = command(line).query_async::<Value>(&mut pair.primary).await;

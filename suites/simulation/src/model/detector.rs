@@ -11,12 +11,21 @@ use super::server::Process;
 use super::state::State;
 use super::view::Role;
 
-/// Percent of ticks in which a pair exchanges headers: gossip picks few peers a second, so news takes a while. It is
-/// what lets a primary that woke too late serve for some tenths of a second, as measured (delivery.md).
+/// Percent of ticks in which one end of a pair starts an exchange of headers. A ping goes to whom half a node timeout
+/// lies since the last answer of, at 1 s every fifth tick, and each second to one of five more (clusterCron): a quarter. It
+/// is what lets a primary that woke too late serve for some tenths of a second.
 const NEWS_PERCENT: u64 = 25;
 
-/// `CLUSTER_WRITABLE_DELAY`: a primary that just started serves nothing yet.
+/// Percent of ticks in which a server that has all it needs to condemn another has heard of it. Who is suspected is in
+/// every ping (clusterSendPing), so it comes with the next one, from either end: twice as often as above.
+const REPORT_PERCENT: u64 = 50;
+
+/// `CLUSTER_WRITABLE_DELAY`: a primary that just started serves nothing yet (clusterUpdateState).
 const WRITABLE_DELAY: Duration = Duration::from_secs(2);
+
+/// `CLUSTER_MIN_REJOIN_DELAY` and `CLUSTER_MAX_REJOIN_DELAY`, milliseconds: between them, a node timeout after a primary
+/// has found its majority again it serves (clusterUpdateState).
+const REJOIN_DELAY: (u64, u64) = (500, 5000);
 
 impl State {
     /// One server's cron.
@@ -53,7 +62,8 @@ impl State {
         let serves = view.peers[other].role == Role::Primary && view.owns_any(other);
         let peer = &mut view.peers[other];
         (peer.heard, peer.suspected, peer.offset) = (now, false, offset);
-        // A failed primary that still owns slots is forgiven after twice the timeout only (FAIL_UNDO_TIME_MULT).
+        // A failed primary that still owns slots is forgiven after twice the timeout only
+        // (clearNodeFailureIfNeeded, CLUSTER_FAIL_UNDO_TIME_MULT).
         if peer.failed.is_some_and(|since| !serves || now - since > timeout * 2) {
             peer.failed = None;
         }
@@ -79,8 +89,7 @@ impl State {
                 let peer = &self.servers[*voter].view.peers[accused];
                 (*voter == me || self.in_touch(me, *voter)) && (peer.suspected || peer.failed.is_some())
             };
-            // A report travels by gossip, so it isn't known at once.
-            if view.voters().filter(agrees).count() >= view.quorum() && self.chance.percent(50) {
+            if view.voters().filter(agrees).count() >= view.quorum() && self.chance.percent(REPORT_PERCENT) {
                 self.trace.tell(format!("redis-{} says that redis-{} has failed", me + 1, accused + 1));
                 for server in 0..self.servers.len() {
                     if server != accused && (server == me || self.in_touch(me, server)) {
@@ -104,7 +113,8 @@ impl State {
             *voter == me || (!peer.suspected && peer.failed.is_none())
         };
         let majority = server.view.voters().filter(reachable).count() >= server.view.quorum();
-        let rejoin = self.settings.node_timeout.clamp(Duration::from_millis(500), Duration::from_secs(5));
+        let (least, most) = REJOIN_DELAY;
+        let rejoin = self.settings.node_timeout.clamp(Duration::from_millis(least), Duration::from_millis(most));
         let delay = if server.is_primary() && server.minority_since.is_some() { rejoin } else { Duration::ZERO };
         let server = &mut self.servers[me];
         if !majority {

@@ -2,7 +2,8 @@
 //!
 //! Source: redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec ("Replica election and promotion",
 //! "Masters reply to replica vote request"), Redis cluster_legacy.c (clusterHandleReplicaFailover,
-//! clusterSendFailoverAuthIfNeeded). Measured times: delivery.md, "Kill → first write".
+//! clusterSendFailoverAuthIfNeeded). What it takes in all is the formula of docs/drills.md, "Budgets", to which drills hold
+//! real servers (R14).
 
 use tokio::time::{Duration, Instant, sleep};
 
@@ -35,13 +36,18 @@ pub struct Tally {
 }
 
 impl State {
+    /// Source: clusterHandleReplicaFailover, `auth_timeout`; what it is tried again after is twice that.
     fn auth_timeout(&self) -> Duration {
         (self.settings.node_timeout * 2).max(Duration::from_secs(2))
     }
 
-    /// May it stand? Its data must not be older than the validity factor allows; never synchronised is too old.
+    /// May it stand? Its data must not be older than the validity factor allows; never synchronised is too old, unless
+    /// the factor is 0: then anybody may. Source: clusterHandleReplicaFailover, `data_age`.
     pub fn eligible(&self, me: usize) -> bool {
         let settings = &self.settings;
+        if settings.validity_factor == 0 {
+            return true;
+        }
         let age = self.servers[me].link.silent_for();
         let most = settings.repl_ping + settings.node_timeout * (settings.validity_factor + 1);
         age.is_some_and(|age| age <= most)
@@ -75,6 +81,7 @@ impl State {
             }
             election
         } else {
+            // clusterHandleReplicaFailover, `failover_auth_time`.
             let wait = 500 + self.chance.between(0, 500) + rank as u64 * 1000;
             Election { at: Instant::now() + Duration::from_millis(wait), rank, epoch: None, votes: 0 }
         };
@@ -98,6 +105,7 @@ impl State {
 
     /// A voting primary's answer to a request.
     fn vote(&mut self, voter: usize, candidate: usize, epoch: u64, master: usize) -> bool {
+        // clusterSendFailoverAuthIfNeeded: `voted_time`.
         let patience = self.settings.node_timeout * 2;
         // A claim to slots that this voter knows with a higher epoch is outdated.
         let claims: Vec<_> = self.servers[candidate].view.owned_by(master).collect();
@@ -175,6 +183,7 @@ impl Redis {
         }
     }
 
+    /// A few milliseconds there and back: chosen, so that requests of two candidates can cross.
     async fn ask_one(&self, me: usize, voter: usize, epoch: u64, master: usize) {
         let delays = self.with(|state| [state.chance.between(1, 4), state.chance.between(1, 4)]);
         sleep(Duration::from_millis(delays[0])).await;

@@ -82,7 +82,7 @@ impl MasterLink {
     }
 }
 
-/// `REPLCONF GETACK *` and `PING`, as bytes of the replication stream.
+/// `REPLCONF GETACK *` and `PING`, as bytes of the replication stream (RESP: `*3\r\n$8\r\nREPLCONF\r\n…`).
 const ASK_ACK_BYTES: u64 = 37;
 const PING_BYTES: u64 = 14;
 
@@ -104,7 +104,8 @@ impl State {
         server.role_changed.notify_waiters();
     }
 
-    /// Part of the cron: a primary pings its replicas, a replica acknowledges unasked once a second.
+    /// Part of the cron: a primary pings its replicas, a replica acknowledges unasked once a second, whoever is silent for
+    /// too long is given up. Source: replicationCron.
     pub fn ping_replicas(&mut self, me: usize) {
         let (period, timeout) = (self.settings.repl_ping, self.settings.repl_timeout());
         let server = &mut self.servers[me];
@@ -204,7 +205,7 @@ impl Redis {
                 () = changed => {}
                 () = self.replicate_from(me, master) => {
                     self.with(|state| state.lose_master(me));
-                    // replicationCron tries once a second.
+                    // replicationCron runs once a second, and tries then.
                     let wait = self.with(|state| state.chance.between(100, 1000));
                     sleep(Duration::from_millis(wait)).await;
                 }
@@ -215,16 +216,15 @@ impl Redis {
     async fn replicate_from(&self, me: usize, master: usize) {
         let (from, to) = self.with(|state| (state.servers[me].host, state.servers[master].host));
         let connect = self.net.connect_typed::<Ack, ToReplica>(from, to);
-        let Ok(Ok(((acks, mut frames), (feed, received)))) = timeout(Duration::from_secs(5), connect).await else {
-            return;
-        };
+        // replicationCron: `repl_transfer_lastio`, while connecting as well as later.
+        let patience = self.with(|state| state.settings.repl_timeout());
+        let Ok(Ok(((acks, mut frames), (feed, received)))) = timeout(patience, connect).await else { return };
         let redis = self.clone();
         self.spawn(master, async move { redis.feed(master, me, feed, received).await });
         self.with(|state| {
             let link = &mut state.servers[me].link;
             (link.to, link.syncing) = (Some(acks), true);
         });
-        let patience = self.with(|state| state.settings.repl_timeout());
         while let Ok(Some(frame)) = timeout(patience, frames.recv()).await {
             self.running(me).await;
             self.with(|state| state.take_frame(me, frame));
@@ -235,7 +235,8 @@ impl Redis {
     /// The primary's end of one attachment.
     async fn feed(&self, me: usize, replica: usize, to: Sender<ToReplica>, mut acks: Receiver<Ack>) {
         self.running(me).await;
-        // The snapshot is of the moment when it is sent; making and loading it takes a while.
+        // The snapshot is of the moment when it is sent; making and loading it takes a while: chosen, since it depends on
+        // how much there is.
         let wait = self.with(|state| state.chance.between(5, 300));
         sleep(Duration::from_millis(wait)).await;
         self.running(me).await;

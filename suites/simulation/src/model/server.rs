@@ -26,9 +26,10 @@ pub enum Process {
 /// Which command moves a connection's WAIT offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitRule {
-    /// Redis 7.0: every command, also one that only reads (server.c, processCommand: `c->woff` after each call).
+    /// Redis 7.0: every command, also one that only reads (server.c, processCommand: `c->woff` behind each call).
     EveryCommand,
-    /// Redis 7.2 and later, Valkey: only one that propagates (measured on 7.4.1, 8.2.3, 8.1.8, 9.1.2; delivery.md).
+    /// Redis 7.2 and later, Valkey: only one that propagates. Measured on Redis 8.2, Valkey 8.1 and 9.1, and the rule
+    /// above on 7.0, in every `cargo test -p suites-simulation the_model_answers_as_real_servers_do`.
     PropagatingOnly,
 }
 
@@ -163,7 +164,8 @@ impl Server {
     }
 
     /// Start again: the cluster's view comes from nodes.conf, the data from the append-only file when there is one.
-    /// An append-only file carries no replication id, so a replica then resynchronises in full (delivery.md).
+    /// An append-only file carries no replication id, so a replica then resynchronises in full (server.c,
+    /// loadDataFromDisk: id and offset are taken from an RDB file only).
     pub fn boot(&mut self, persisted: bool, replication_id: u64) {
         self.process = Process::Running;
         self.life += 1;

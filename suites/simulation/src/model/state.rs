@@ -13,7 +13,8 @@ use crate::chance::Chance;
 use crate::network::{Host, Net};
 use crate::trace::Trace;
 
-/// What a modelled cluster is made of. Times as configured on real servers (delivery.md, "Redis settings").
+/// What a modelled cluster is made of. Settings as drills give them to real servers: chaos/cluster/src/redis_conf.rs,
+/// with the node timeout of docs/drills.md, "A drill file".
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub shards: usize,
@@ -30,6 +31,8 @@ pub struct Settings {
     pub wait_rule: WaitRule,
     /// As `INFO server` says it.
     pub version: String,
+    /// `stream-node-max-entries`, by default 100: how many entries a trim with `~` takes at a time.
+    pub stream_block: usize,
     /// Slots that a scenario will migrate: units of their own.
     pub single_slots: Vec<u16>,
     /// Unix milliseconds when the world begins.
@@ -48,6 +51,7 @@ impl Default for Settings {
             persisted: true,
             wait_rule: WaitRule::PropagatingOnly,
             version: "7.4.1".to_owned(),
+            stream_block: 100,
             single_slots: Vec::new(),
             epoch_ms: 1_800_000_000_000,
         }

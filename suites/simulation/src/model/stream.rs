@@ -41,10 +41,9 @@ pub type Fields = Arc<[Bytes]>;
 pub struct Stream {
     entries: VecDeque<(Id, Fields)>,
     last: Id,
+    /// What was trimmed, for whoever reads a world's whole history in the end; a server knows nothing of it.
+    trimmed: Vec<(Id, Fields)>,
 }
-
-/// Entries in one block of a stream's radix tree (`stream-node-max-entries`, default 100): `~` trims whole blocks.
-const BLOCK: usize = 100;
 
 impl Stream {
     /// The id that `*` gives at `now_ms`: never at or below the last one, also when the clock is behind.
@@ -85,15 +84,19 @@ impl Stream {
         self.entries.range(from..to.max(from))
     }
 
-    /// How many entries `XTRIM MINID id` removes; with `~` only whole blocks from the front go.
+    /// How many entries `XTRIM MINID id` removes, in whole blocks from the front: of one entry, or with `~` of a node of
+    /// the stream's radix tree ([`super::Settings::stream_block`]).
     /// Source: redis.io/docs/latest/commands/xtrim.
-    pub fn trimmable(&self, below: Id, about: bool) -> usize {
-        let all = self.at(below);
-        if about { all / BLOCK * BLOCK } else { all }
+    pub fn trimmable(&self, below: Id, block: usize) -> usize {
+        self.at(below) / block * block
     }
 
     pub fn drop_first(&mut self, count: usize) {
-        self.entries.drain(..count.min(self.entries.len()));
+        self.trimmed.extend(self.entries.drain(..count.min(self.entries.len())));
+    }
+
+    pub fn trimmed(&self) -> &[(Id, Fields)] {
+        &self.trimmed
     }
 
     pub fn delete(&mut self, id: Id) -> bool {
@@ -140,7 +143,7 @@ mod tests {
     #[test]
     fn about_trims_whole_blocks_only() {
         let stream = stream(&(0..250).collect::<Vec<_>>());
-        assert_eq!((stream.trimmable(Id(199, 0), false), stream.trimmable(Id(199, 0), true)), (199, 100));
-        assert_eq!(stream.trimmable(Id(99, 0), true), 0);
+        assert_eq!((stream.trimmable(Id(199, 0), 1), stream.trimmable(Id(199, 0), 100)), (199, 100));
+        assert_eq!(stream.trimmable(Id(99, 0), 100), 0);
     }
 }

@@ -18,24 +18,33 @@ impl Redis {
     }
 
     /// Trim a stream, as an operator's XTRIM would, to the last entry that every replica holds: what may still be lost is
-    /// not old. The answer is what was there up to that entry.
-    pub fn trim(&self, stream: &str) -> Vec<(Id, Vec<String>)> {
+    /// not old.
+    pub fn trim(&self, stream: &str) {
         let primary = self.primary_of_slot(super::slot::slot_of(stream.as_bytes()));
         let key = Bytes::copy_from_slice(stream.as_bytes());
         self.with(|state| {
             let last = |server: usize| state.servers[server].store.stream(&key).map_or(Id::default(), Stream::last);
             let old = state.replicas_of(primary).into_iter().map(last).min().unwrap_or_default();
             let server = &mut state.servers[primary];
-            let Some(held) = server.store.stream(&key).filter(|_| server.running()) else { return Vec::new() };
+            let Some(held) = server.store.stream(&key).filter(|_| server.running()) else { return };
             let count = held.range(Id::default(), old).count().saturating_sub(1);
-            let text = |field: &Bytes| String::from_utf8_lossy(field).into_owned();
-            let entries = held.range(Id::default(), old);
-            let entries = entries.map(|(id, fields)| (*id, fields.iter().map(text).collect())).collect();
             if count > 0 {
                 state.trace.tell(format!("{stream} is trimmed by {count} entries"));
                 server.propagate(vec![Effect::DropFirst { key, count }]);
             }
-            entries
+        });
+    }
+
+    /// What was trimmed from a stream, by whomever, and behind it the entry that is the first now; nothing where nothing
+    /// was. What a primary trimmed that was lost with it was not trimmed.
+    pub fn trimmed(&self, stream: &str) -> Vec<(Id, Vec<String>)> {
+        let primary = self.primary_of_slot(super::slot::slot_of(stream.as_bytes()));
+        self.with(|state| {
+            let Some(stream) = state.servers[primary].store.stream(stream.as_bytes()) else { return Vec::new() };
+            let trimmed = stream.trimmed();
+            let first = stream.range(Id::default(), Id::MAX).next().filter(|_| !trimmed.is_empty());
+            let text = |field: &Bytes| String::from_utf8_lossy(field).into_owned();
+            trimmed.iter().chain(first).map(|(id, fields)| (*id, fields.iter().map(text).collect())).collect()
         })
     }
 
@@ -127,7 +136,8 @@ impl Redis {
         self.run(server);
     }
 
-    /// Another primary owns what this one owned, or it is a replica: only then a restart is safe (delivery.md).
+    /// Another primary owns what this one owned, or it is a replica: only then a restart is safe
+    /// (docs/delivery.md, "Settings that the promise needs").
     pub fn replaced(&self, server: usize) -> bool {
         self.with(|state| {
             let units = state.servers[server].view.owned_by(server);

@@ -6,7 +6,8 @@
 //! - A cut link holds what is sent on it, as TCP does by sending again, and lets it through after the cut.
 //! - What a cut or lagging link holds when its source dies is dropped: a fault proxy drops it, and a dead machine
 //!   cannot send again. What is under way on a plain link still arrives: the kernel sends a dead process's buffers
-//!   (measured, delivery.md).
+//!   (ARCHITECTURE.md, "Invariants"; `cargo test -p suites an_ack_without_wait_is_caught` has to delay links to see a
+//!   loss).
 //! - A paused process is not the network's business: its kernel goes on receiving (`model::Redis::pause`).
 //!
 //! One clock wakes the reader of whatever arrives, once per connection and instant: a timer of its own for each would be
@@ -70,7 +71,7 @@ struct State {
     listeners: BTreeMap<Host, mpsc::UnboundedSender<(Host, Stream)>>,
     pipes: Vec<Weak<dyn Control>>,
     chance: Chance,
-    /// Percent of chunks that are delayed at all, and by how many milliseconds at most.
+    /// Percent of chunks that are delayed at all, and by how many milliseconds at most: chosen, a plan's to say.
     jitter: (u64, u64),
     arrivals: Arrivals,
 }
@@ -131,7 +132,8 @@ impl Net {
     pub fn set_cut(&self, from: Host, to: Host, cut: bool) {
         let (pipes, late) = self.with(|state| {
             state.change(from, to, |link| link.cut = cut);
-            // TCP sends again at growing intervals, so what was held comes some time after the cut ends.
+            // TCP sends again at growing intervals, of which the first is 200 ms (Linux, TCP_RTO_MIN): what was held comes
+            // some time after the cut ends.
             let late = Duration::from_millis(state.chance.between(0, 200));
             (state.pipes_of(|ends| ends == (from, to)), late)
         });

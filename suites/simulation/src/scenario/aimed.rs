@@ -105,6 +105,71 @@ pub(super) fn stand_in_replica(seed: u64) -> Plan {
     plan
 }
 
+/// A replica's bus is cut until all flag it as failed; its primary still does so when the others have taken that back, and
+/// one chat node, which reaches only that primary by then, last heard that all of them do. Then the primary is cut off with
+/// the other replica.
+pub(super) fn flagged_once(seed: u64) -> Plan {
+    let (mut plan, mut chance) = aimed(seed);
+    let shard = busy_shard(&plan, &mut chance);
+    let cut = 6500 + chance.between(0, 500);
+    plan.faults = vec![
+        fault(2000, 3000, Fault::CutReplicaBus { shard, nth: 1 }),
+        fault(4500, 5500, Fault::CutBus { shard, nth: 1 }),
+        fault(4900, 5000, Fault::IsolateNode { node: 1, but: Some(shard) }),
+        fault(cut, 4000, Fault::CutOffPrimary { shard, with: 1, reset: true }),
+    ];
+    plan
+}
+
+/// One chat node reaches only a primary, which is then cut off with one of its replicas.
+pub(super) fn alone_with_a_minority(seed: u64) -> Plan {
+    let (mut plan, mut chance) = aimed(seed);
+    let shard = busy_shard(&plan, &mut chance);
+    let cut = 4500 + chance.between(0, 500);
+    plan.faults = vec![
+        fault(2500, 6000, Fault::IsolateNode { node: 1, but: Some(shard) }),
+        fault(cut, 4000, Fault::CutOffPrimary { shard, with: 1, reset: true }),
+    ];
+    plan
+}
+
+/// Without append-only files a primary dies and comes back as an empty replica, which its successor cannot fill; then that
+/// one dies too, and the replica that holds everything gets no votes the first time.
+pub(super) fn back_and_empty(seed: u64) -> Plan {
+    let (mut plan, mut chance) = aimed(seed);
+    let shard = busy_shard(&plan, &mut chance);
+    let dies = 10_000 + chance.between(0, 500);
+    plan.chat_ms = 14_000;
+    plan.redis.persisted = false;
+    plan.faults = vec![
+        // So that the first replica is the successor.
+        fault(3000, 4500, Fault::PauseReplica { shard, nth: 1 }),
+        fault(3400, dies - 3000, Fault::CutReplica { shard, nth: 0, way: Way::Both }),
+        fault(3500, 500, Fault::KillPrimary { shard, machine: false }),
+        fault(dies - 100, 0, Fault::SpoilElections { count: 1 }),
+        fault(dies, 500, Fault::KillPrimary { shard, machine: false }),
+    ];
+    plan
+}
+
+/// The log trims itself and refuses what is too much, over a failover and while nodes are behind; users are away for less
+/// than the log keeps.
+pub(super) fn trimmed_in_a_failover(seed: u64) -> Plan {
+    let (mut plan, mut chance) = aimed(seed);
+    let shard = busy_shard(&plan, &mut chance);
+    plan.trims_itself(5000);
+    plan.chat_ms = 14_000;
+    plan.manners.pace = (150, 500);
+    (plan.manners.moves, plan.manners.away) = (8, (200, 1500));
+    let dies = 7000 + chance.between(0, 1000);
+    plan.faults = vec![fault(dies, 500, Fault::KillPrimary { shard, machine: chance.percent(50) })];
+    plan.faults.extend((0..4).map(|nth| {
+        let cut = Fault::CutNode { node: nth % 2, shard, way: Way::Both };
+        fault(6000 + 2000 * nth as u64, chance.between(500, 1500), cut)
+    }));
+    plan
+}
+
 /// One replica is away for long; while it comes back, the other gets nothing; then both the primary and the one that came
 /// back die.
 pub(super) fn late_comer(seed: u64) -> Plan {
@@ -161,7 +226,6 @@ pub(super) fn one_id_twice(seed: u64) -> Plan {
 pub(super) fn trimmed_meanwhile(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
     let (shard, node) = (busy_shard(&plan, &mut chance), chance.index(2));
-    plan.history_window = std::time::Duration::from_secs(1);
     let rooms: Vec<_> = (0..plan.rooms).filter(|room| shard_of(&plan, *room) == shard).collect();
     for nth in 0..3 {
         let (at, lasts) = (2000 + nth * 3000, chance.between(1200, 2000));
@@ -217,7 +281,6 @@ pub(super) fn moving_users(seed: u64) -> Plan {
 pub(super) fn trimmed(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
     (plan.manners.moves, plan.manners.away) = (12, (500, 2500));
-    plan.history_window = std::time::Duration::from_secs(1);
     plan.faults =
         (0..12).map(|_| fault(chance.between(1500, 11_000), 0, Fault::Trim { room: chance.index(4) })).collect();
     plan

@@ -1,5 +1,5 @@
 //! A user: one connection at a time, one message in flight per room, the same id until it is acked, positions from
-//! what was received only (contract.md, "What to keep"; delivery.md, "Client").
+//! what was received only (docs/delivery.md, "The client's part").
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -52,7 +52,8 @@ pub struct Client {
     at_node: usize,
 }
 
-/// Silence after which a connection counts as dead (contract.md: ping interval + timeout; drills set 2 s + 2 s).
+/// Silence after which a connection counts as dead, and how long until the next ping: chosen, shorter than the 4 s of drills
+/// (`ping_interval` and `ping_timeout`, chaos/drill/src/load.rs), so that a world sees more of it.
 const SILENCE: Duration = Duration::from_millis(2500);
 const PING: Duration = Duration::from_millis(800);
 

@@ -63,6 +63,11 @@ pub enum Fault {
         shard: usize,
         nth: Nth,
     },
+    /// The bus alone is cut between one replica and its primary.
+    CutBus {
+        shard: usize,
+        nth: Nth,
+    },
     /// The bus alone is cut between the primary and everybody else.
     CutPrimaryBus {
         shard: usize,
@@ -130,6 +135,7 @@ impl Fault {
             Fault::Lag { .. } => "Lag",
             Fault::LagThenKill { .. } => "LagThenKill",
             Fault::CutReplicaBus { .. } => "CutReplicaBus",
+            Fault::CutBus { .. } => "CutBus",
             Fault::CutPrimaryBus { .. } => "CutPrimaryBus",
             Fault::Detach { .. } => "Detach",
             Fault::CrashNode { .. } => "CrashNode",
@@ -146,7 +152,7 @@ impl Fault {
 }
 
 /// The kinds of the mix. A restart before the failover is not among them: with the append-only file it would look safe
-/// here, since the fsync window is not modelled, and it is not (delivery.md, "Redis settings").
+/// here, since the fsync window is not modelled, and it is not (docs/delivery.md, "Settings that the promise needs").
 pub const MIXED: [&str; 23] = [
     "KillPrimary (machine)",
     "KillPrimary",
@@ -214,6 +220,7 @@ impl fmt::Display for Fault {
                 write!(out, "{} replicates {ms} ms late, and dies then", primary(shard))
             }
             Fault::CutReplicaBus { shard, nth } => write!(out, "the cluster bus of {} is cut", replica(shard, nth)),
+            Fault::CutBus { shard, nth } => write!(out, "the bus of {} to its primary is cut", replica(shard, nth)),
             Fault::CutPrimaryBus { shard } => write!(out, "the cluster bus of {} is cut", primary(shard)),
             Fault::Detach { shard, nth } => write!(out, "the link of {} to its primary breaks", replica(shard, nth)),
             Fault::CrashNode { node, machine } => write!(out, "{}: {}", chat(node), death(machine)),

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use chaos_observe::Op;
 use system_protocol::Room;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::fault::{Fault, Planned, Way, death};
 use super::node::Node;
-use super::record::{Ledger, content};
-use crate::model::stream::Id;
+use super::record::Ledger;
 use crate::model::{Process, Redis};
 use crate::network::{Death, Host, Net};
 use crate::sim::Sim;
@@ -25,12 +23,11 @@ pub struct Stage {
     pub ledger: Ledger,
     /// How often each kind of fault found its target.
     pub happened: Arc<Mutex<BTreeMap<&'static str, u64>>>,
-    /// Up to where each room was read when it was trimmed.
-    pub trimmed: Arc<Mutex<BTreeMap<Room, chaos_observe::Offset>>>,
 }
 
-/// How long a killed primary waits to be named replaced before it is started anyway: a promise beyond this would need
-/// an operator's TAKEOVER (delivery.md, "Redis settings").
+/// How long a killed primary waits to be named replaced before it is started anyway: chosen, longer than any failover of
+/// the mix takes. What lasts longer needs an operator: CLUSTER FAILOVER TAKEOVER, which is not modelled
+/// (redis.io/docs/latest/commands/cluster-failover).
 const GIVEN_UP: Duration = Duration::from_secs(20);
 
 impl Stage {
@@ -99,6 +96,7 @@ impl Stage {
             | Fault::PauseReplica { shard, nth }
             | Fault::CutReplica { shard, nth, .. }
             | Fault::CutReplicaBus { shard, nth }
+            | Fault::CutBus { shard, nth }
             | Fault::Detach { shard, nth }
             | Fault::ClockBehind { shard, nth, .. } => self.replica(*shard, *nth),
             Fault::KillPrimary { shard, .. }
@@ -129,7 +127,13 @@ impl Stage {
                 self.redis.restart(server);
             }
             Fault::PausePrimary { .. } | Fault::PauseReplica { .. } => self.pause(server, window).await,
-            Fault::CutPrimaryBus { .. } | Fault::CutReplicaBus { .. } => self.cut_bus(server, window).await,
+            Fault::CutPrimaryBus { .. } | Fault::CutReplicaBus { .. } => {
+                self.cut_bus(server, &self.others(&[server]), window).await;
+            }
+            Fault::CutBus { shard, .. } => {
+                let primary = self.redis.primary_of_shard(shard);
+                self.cut_bus(primary, &[server], window).await;
+            }
             Fault::CutOffPrimary { with, reset, .. } => self.cut_off(server, with, reset, window).await,
             Fault::CutReplica { shard, way, .. } => {
                 let primary = self.redis.primary_of_shard(shard);
@@ -152,7 +156,7 @@ impl Stage {
             Fault::ResetNode { node, .. } => self.net().reset(self.nodes[node].host, self.host(server)),
             Fault::ClockBehind { ms, .. } => self.redis.skew(server, ms),
             Fault::Migrate { room, pace_ms } => self.migrate(room, pace_ms).await,
-            Fault::Trim { room } => self.trim(&self.rooms[room]),
+            Fault::Trim { room } => self.redis.trim(&stream_of(&self.rooms[room])),
             Fault::CrashNode { .. } | Fault::IsolateNode { .. } | Fault::SpoilElections { .. } => {}
         }
     }
@@ -245,13 +249,12 @@ impl Stage {
         self.cut(&links, Way::Both, window).await;
     }
 
-    async fn cut_bus(&self, server: usize, window: Duration) {
-        let others = self.others(&[server]);
-        for other in &others {
+    async fn cut_bus(&self, server: usize, from: &[usize], window: Duration) {
+        for other in from {
             self.redis.cut_bus(server, *other, true);
         }
         sleep(window).await;
-        for other in &others {
+        for other in from {
             self.redis.cut_bus(server, *other, false);
         }
     }
@@ -263,26 +266,6 @@ impl Stage {
         let target = (0..shards).map(|shard| self.redis.primary_of_shard(shard)).find(|primary| *primary > source);
         let target = target.unwrap_or_else(|| self.redis.primary_of_shard(0));
         self.redis.migrate(slot, target, Duration::from_millis(pace_ms)).await;
-    }
-
-    /// The final read of what goes has to be made now.
-    fn trim(&self, room: &Room) {
-        let gone = self.redis.trim(&stream_of(room));
-        let mut trimmed = self.trimmed.lock().expect("no panic while trimming");
-        for (id, fields) in gone {
-            let at = offset_of(id);
-            let field = |name: &str| fields.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
-            // The trim before may have been lost with its primary.
-            let read_before = trimmed.get(room).is_some_and(|read| at <= *read);
-            if !read_before {
-                trimmed.insert(room.clone(), at);
-            }
-            let (Some(sender), Some(message), Some(text)) = (field("s"), field("i"), field("c")) else { continue };
-            if !read_before {
-                let (room, content) = (room.to_string(), content(&text));
-                self.ledger.note("reader", Op::Final { room, message, sender, offset: at, content });
-            }
-        }
     }
 
     /// Everything as it should be, whatever faults were cut short.
@@ -324,15 +307,11 @@ impl Stage {
     }
 }
 
-fn offset_of(id: Id) -> chaos_observe::Offset {
-    chaos_observe::Offset(u128::from(id.0) << 32 | u128::from(id.1))
-}
-
 pub fn slot_of_room(room: &Room) -> u16 {
     system_delivery::slot_of_partition(system_delivery::partition_of(room))
 }
 
-/// The stream's key, as `system-delivery` names it (delivery.md, "Names").
+/// The stream's key, as `system/delivery/src/names.rs` makes it (`stream`).
 pub fn stream_of(room: &Room) -> String {
     format!("{{p{}}}r:{room}", system_delivery::partition_of(room))
 }

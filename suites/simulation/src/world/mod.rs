@@ -8,6 +8,7 @@ pub mod edge;
 pub mod fault;
 pub mod hosts;
 pub mod inject;
+pub mod last_read;
 pub mod manners;
 pub mod node;
 pub mod panics;

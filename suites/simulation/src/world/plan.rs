@@ -5,7 +5,7 @@ use std::time::Duration;
 use system_delivery::Fence;
 use system_protocol::Room;
 
-use super::fault::Planned;
+use super::fault::{Fault, Planned};
 use super::manners::Manners;
 use super::schedule::{Bounds, mixed};
 use crate::chance::Chance;
@@ -30,9 +30,11 @@ pub struct Plan {
     pub topology_ms: u64,
     /// Switches of `system_delivery::Broken`, `no_sweep,…`; empty for the correct protocol.
     pub broken: String,
-    /// How far back the judge expects a room to reach. The log itself keeps more than a world lasts: here only an operator
-    /// trims, and what goes is read before.
+    /// How far back a room reaches, how often the log trims it at most, and how many entries it may hold. As they are set
+    /// by default, no world lasts long enough for any of it.
     pub history_window: Duration,
+    pub trim: Duration,
+    pub room_length: u64,
     /// Percent of chunks that the network delays, and by how many milliseconds at most.
     pub jitter: (u64, u64),
     pub faults: Vec<Planned>,
@@ -60,6 +62,8 @@ impl Plan {
             topology_ms: 400,
             broken: String::new(),
             history_window: Duration::from_mins(10),
+            trim: Duration::from_mins(1),
+            room_length: 1_000_000,
             jitter: (40, 3),
             faults: Vec::new(),
         }
@@ -75,12 +79,9 @@ impl Plan {
         if chance.percent(20) {
             (plan.redis.wait_rule, plan.redis.version) = (WaitRule::EveryCommand, "7.0.15".to_owned());
         }
-        let trims = chance.percent(20);
-        if trims {
-            plan.history_window = Duration::from_secs(1);
-        }
+        plan.forgets(&mut Chance::new(seed).fork("forgets"));
         let bounds = Bounds {
-            trims,
+            trims: chance.percent(20),
             shards: plan.redis.shards,
             replicas: plan.redis.replicas_per_shard,
             nodes: plan.nodes,
@@ -90,5 +91,32 @@ impl Plan {
         };
         plan.faults = mixed(&mut chance, &bounds);
         plan
+    }
+
+    /// In a fifth of the worlds the log itself trims and refuses; in a fifth a server that starts again is empty.
+    fn forgets(&mut self, chance: &mut Chance) {
+        if chance.percent(20) {
+            self.trims_itself(chance.between(4000, 10_000));
+        }
+        self.redis.persisted = chance.percent(80);
+    }
+
+    /// The log keeps so many milliseconds, and a room takes no more than is said in that time, about.
+    pub fn trims_itself(&mut self, window_ms: u64) {
+        (self.history_window, self.trim) = (Duration::from_millis(window_ms), Duration::from_millis(500));
+        self.room_length = 10 + window_ms / 200;
+        self.redis.stream_block = 10;
+    }
+
+    /// How far back the judge expects a room to reach. An operator trims whatever there is, and what was stored by a clock
+    /// that is behind looks older by so much.
+    pub fn promised_window(&self) -> Duration {
+        let shorter = |planned: &Planned| match planned.fault {
+            Fault::Trim { .. } => self.history_window,
+            Fault::ClockBehind { ms, .. } => Duration::from_millis(ms.unsigned_abs()),
+            _ => Duration::ZERO,
+        };
+        let shorter = self.faults.iter().map(shorter).max().unwrap_or_default();
+        self.history_window.saturating_sub(shorter).max(Duration::from_millis(1))
     }
 }

@@ -43,6 +43,12 @@ impl Ledger {
         self.records.lock().expect("no panic while recording").len()
     }
 
+    /// Attempts that were refused.
+    pub fn refusals(&self) -> u64 {
+        let records = self.records.lock().expect("no panic while recording");
+        records.iter().filter(|record| matches!(record.op, Op::SendFail { .. })).count() as u64
+    }
+
     /// The lowest offset from which anybody entered a room: nothing of the run lies at or below it.
     pub fn first_offset(&self, room: &str) -> Option<chaos_observe::Offset> {
         let records = self.records.lock().expect("no panic while recording");

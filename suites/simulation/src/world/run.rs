@@ -4,27 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use chaos_checkers::{Contract, Question, Rule, State, Verdict, judge};
-use chaos_observe::Op;
 use system_delivery::{Config, Election, RedisAddress};
-use system_protocol::{Offset, Room, UserId};
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, sleep, timeout};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::client::Client;
 use super::edge::SimEdge;
 use super::hosts::{CLIENTS, NODES, READER, REDIS};
-use super::inject::{Stage, slot_of_room};
+use super::inject::{Stage, slot_of_room, stream_of};
 use super::node::Node;
 use super::panics;
 use super::phase::{Phase, Phases};
 use super::plan::Plan;
-use super::record::{Ledger, content, offset};
-use super::wire::{ToClient, ToNode};
+use super::record::Ledger;
 use crate::model::Redis;
 use crate::network::Host;
 use crate::sim::{Sim, run};
 
-/// How long everything may take to be acked after healing.
+/// How long everything may take to be acked after healing: chosen, three append deadlines.
 const DRAIN: Duration = Duration::from_secs(90);
 
 /// What one seed came to.
@@ -44,6 +41,10 @@ pub struct Report {
     pub panics: u64,
     /// Scripts that the model could not carry out.
     pub unmodelled: u64,
+    /// Entries that were trimmed, by the log itself or by an operator.
+    pub trimmed: u64,
+    /// Attempts that were refused.
+    pub refusals: u64,
     /// How often each kind of fault found its target.
     pub happened: BTreeMap<&'static str, u64>,
     /// How long the world lasted, milliseconds of its own.
@@ -140,8 +141,8 @@ impl World {
         let ledger = Ledger::new(&sim.trace);
         let phases = Phases::begin();
         sim.net.set_up(READER, true);
-        let (rooms, happened, trimmed) = (Arc::new(rooms), Arc::default(), Arc::default());
-        let stage = Stage { sim, redis, nodes, rooms, ledger: ledger.clone(), happened, trimmed };
+        let (rooms, happened) = (Arc::new(rooms), Arc::default());
+        let stage = Stage { sim, redis, nodes, rooms, ledger: ledger.clone(), happened };
         World { stage, ledger, phases, clients: JoinSet::new() }
     }
 
@@ -156,7 +157,7 @@ impl World {
         faults.shutdown().await;
         self.stage.heal();
         self.stage.revive().await;
-        let drained = self.drain().await && self.read_all().await;
+        let drained = self.drain().await && self.stage.read_all().await;
         self.judge(plan, drained)
     }
 
@@ -201,62 +202,17 @@ impl World {
         acked && quiet >= 6
     }
 
-    /// What the log holds in the end, read by somebody new.
-    async fn read_all(&self) -> bool {
-        let mut whole = true;
-        for room in self.stage.rooms.iter() {
-            // What was trimmed has been read before; what is left begins behind it.
-            let trimmed = self.stage.trimmed.lock().expect("no panic while trimming").get(room).copied();
-            if let Some(first) = trimmed.or_else(|| self.ledger.first_offset(room.as_str())) {
-                whole &=
-                    timeout(Duration::from_secs(30), self.read(room, first)).await.is_ok_and(|read| read.is_some());
-            }
-        }
-        whole
-    }
-
-    async fn read(&self, room: &Room, first: chaos_observe::Offset) -> Option<()> {
-        let node = &self.stage.nodes[0];
-        let connecting = self.stage.sim.net.connect_typed::<ToNode, ToClient>(READER, node.host);
-        let ((to, mut from), (back, received)) = connecting.await.ok()?;
-        node.accept(UserId::parse("reader").ok()?, back, received, u64::MAX).then_some(())?;
-        let from_offset: Offset = first.to_string().parse().ok()?;
-        to.send(ToNode::Join { room: room.clone(), offset: Some(from_offset) });
-        let mut head = None;
-        let mut seen = Some(from_offset);
-        while head.is_none() || seen < head {
-            match from.recv().await? {
-                ToClient::Joined(joined) => {
-                    (head, seen) = (joined.head, joined.offset);
-                }
-                ToClient::Message { message, .. } => {
-                    seen = message.offset;
-                    self.ledger.note(
-                        "reader",
-                        Op::Final {
-                            room: room.to_string(),
-                            message: message.id.to_string(),
-                            sender: message.sender.to_string(),
-                            offset: offset(message.offset?),
-                            content: content(&message.content),
-                        },
-                    );
-                }
-                _ => {}
-            }
-        }
-        self.ledger.note("reader", Op::FinalEnd { room: room.to_string(), head: offset(head?) });
-        Some(())
-    }
-
     fn judge(self, plan: &Plan, drained: bool) -> Report {
         let mut question = Question::of(Contract::AckedIsDurable);
-        question.history_window_ms = plan.history_window.as_millis() as u64;
+        question.history_window_ms = plan.promised_window().as_millis() as u64;
+        let refusals = self.ledger.refusals();
         let verdict = judge(&self.ledger.take_history(), &question);
         let trace = &self.stage.sim.trace;
         let (hash, events, story) = (trace.hash(), trace.events(), trace.lines());
         let (promotions, failed_elections) = (self.stage.redis.promotions(), self.stage.redis.failed_elections());
         let (stray_writes, unmodelled) = (self.stage.redis.stray_writes(), self.stage.redis.unmodelled());
+        let of_room = |room| self.stage.redis.trimmed(&stream_of(room)).len() as u64;
+        let trimmed = self.stage.rooms.iter().map(of_room).sum();
         let (happened, lasted_ms) =
             (self.stage.happened.lock().expect("no panic while counting").clone(), trace.now_ms());
         self.stage.redis.stop();
@@ -271,6 +227,8 @@ impl World {
             stray_writes,
             panics: 0,
             unmodelled,
+            trimmed,
+            refusals,
             happened,
             lasted_ms,
             story,
@@ -286,6 +244,7 @@ fn config(plan: &Plan, redis: &Redis) -> Config {
     let mut config = Config::new((0..redis.count()).map(address).collect());
     config.fence = plan.fence;
     config.topology = Duration::from_millis(plan.topology_ms);
+    (config.history_window, config.trim, config.room_length) = (plan.history_window, plan.trim, plan.room_length);
     config.election = Election {
         node_timeout: plan.redis.node_timeout,
         validity_factor: plan.redis.validity_factor,

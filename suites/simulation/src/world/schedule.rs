@@ -1,6 +1,6 @@
 //! A mixed schedule of faults from a seed.
 //!
-//! Within the promise (contract.md: any one Redis process, any number of chat nodes): a shard has one episode at a time
+//! Within the promise (docs/contract.md: any one Redis process, any number of chat nodes): a shard has one episode at a time
 //! and is given time to heal before its next; at most one shard at a time loses or misses its primary, since two of
 //! three would leave no majority to elect with. Chat nodes and their links fail whenever they like.
 
@@ -24,7 +24,7 @@ pub fn mixed(chance: &mut Chance, bounds: &Bounds) -> Vec<Planned> {
     let mut at = bounds.from;
     // Episodes of shards, one after another: first the primary's kind, then quieter ones beside it.
     while at < bounds.until {
-        // The loss of a primary while a slot migrates is not promised (delivery.md), so a migration is alone.
+        // The loss of a primary while a slot migrates is not promised (docs/delivery.md), so a migration is alone.
         if chance.percent(8) {
             let fault = Fault::Migrate { room: chance.index(bounds.rooms), pace_ms: chance.between(1, 6) };
             planned.push(Planned { at, lasts: 4000, fault });

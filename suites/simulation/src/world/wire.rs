@@ -1,4 +1,4 @@
-//! What clients and nodes say to each other here: contract.md's events as values, without Socket.IO around them.
+//! What clients and nodes say to each other here: docs/contract.md's events as values, without Socket.IO around them.
 
 use system_protocol::{ChatMessage, Joined, Left, MessageId, Offset, Room};
 

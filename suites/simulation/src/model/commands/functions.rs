@@ -30,7 +30,8 @@ fn call(state: &mut State, me: usize, function: &str, count: &Bytes, rest: Args)
     }
     let (keys, args) = rest.split_at(count);
     let now = state.servers[me].now_ms(state.world_ms());
-    log::call(&mut state.servers[me], now, function, keys, args)
+    let block = state.settings.stream_block;
+    log::call(&mut state.servers[me], now, block, function, keys, args)
 }
 
 fn function(state: &mut State, me: usize, what: &str, args: Args) -> Done {

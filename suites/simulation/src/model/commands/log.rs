@@ -1,6 +1,7 @@
 //! The functions of `system/delivery/src/append.lua`, line for line in Rust.
 //!
-//! Each sees its own effects so far, and hands all of them to the replicas in one piece at the end, as a script does. The conformance script calls the originals on real servers and these on the model.
+//! Each sees its own effects so far, and hands all of them to the replicas in one piece at the end, as a script does. The
+//! conformance script calls the originals on real servers and these on the model.
 
 use std::sync::Arc;
 
@@ -12,8 +13,9 @@ use super::super::server::Server;
 use super::super::store::{Effect, Store};
 use super::super::stream::{Fields, Id, Stream};
 
-pub fn call(server: &mut Server, now: u64, function: &str, keys: Args, args: Args) -> Done {
-    let mut run = Run { store: &mut server.store, effects: Vec::new(), now };
+/// `block`: how many entries a trim takes at a time.
+pub fn call(server: &mut Server, now: u64, block: usize, function: &str, keys: Args, args: Args) -> Done {
+    let mut run = Run { store: &mut server.store, effects: Vec::new(), now, block };
     let answer = match (function, keys, args) {
         ("holdfast_append_v1", [stream, dedupe, rooms], [_, _, _, _, _, _, _, _]) => {
             run.append([stream, dedupe, rooms], args)
@@ -32,6 +34,7 @@ struct Run<'a> {
     store: &'a mut Store,
     effects: Vec<Effect>,
     now: u64,
+    block: usize,
 }
 
 impl Run<'_> {
@@ -114,7 +117,7 @@ impl Run<'_> {
         let edge = self.now.saturating_sub(number(window)?);
         let Some(stream) = self.stream(key) else { return Ok(0) };
         let anchor = stream.range(Id::default(), Id(edge, u64::MAX)).next_back().map(|(id, _)| *id);
-        let count = anchor.map_or(0, |anchor| stream.trimmable(anchor, true));
+        let count = anchor.map_or(0, |anchor| stream.trimmable(anchor, self.block));
         if count > 0 {
             self.carry_out(Effect::DropFirst { key: key.clone(), count });
         }

@@ -71,7 +71,7 @@ fn expiry(options: Args, now: u64) -> Result<Option<u64>, Reply> {
 }
 
 fn on_stream(state: &mut State, me: usize, name: &str, args: Args, now: u64) -> Done {
-    let server = &mut state.servers[me];
+    let (server, block) = (&mut state.servers[me], state.settings.stream_block);
     let Some((key, args)) = args.split_first() else { return Err(wrong_arguments(name)) };
     if server.store.text(key).is_some() {
         return Err(wrong_type());
@@ -89,13 +89,13 @@ fn on_stream(state: &mut State, me: usize, name: &str, args: Args, now: u64) -> 
             Ok(Reply::text(id.to_string()))
         }
         ("XTRIM", [by, rest @ ..]) if by.eq_ignore_ascii_case(b"MINID") => {
-            let (about, rest) = match rest {
-                [sign, rest @ ..] if sign.as_ref() == b"~" => (true, rest),
-                [sign, rest @ ..] if sign.as_ref() == b"=" => (false, rest),
-                rest => (false, rest),
+            let (block, rest) = match rest {
+                [sign, rest @ ..] if sign.as_ref() == b"~" => (block, rest),
+                [sign, rest @ ..] if sign.as_ref() == b"=" => (1, rest),
+                rest => (1, rest),
             };
             let below = rest.first().and_then(|id| Id::parse(id, 0)).ok_or_else(bad_id)?;
-            let count = stream.trimmable(below, about);
+            let count = stream.trimmable(below, block);
             if count > 0 {
                 server.propagate(vec![Effect::DropFirst { key: key.clone(), count }]);
             }
