@@ -67,7 +67,7 @@ fn harness() {
     play(async {
         let (engine, containers) = place(EngineChoice::Any).await;
         let temp = Some(Path::new(&home).to_path_buf());
-        let options = Options { engine, temp, logs: None, keep: false, containers, otlp: None };
+        let options = Options { engine, temp, logs: None, keep: false, containers };
         let mut chat = ChatTopology::reference(3, node_program());
         chat.args = vec!["--auth".to_owned(), "none".to_owned()];
         let topology = Topology { redis: RedisTopology::new(3, 2), chat };

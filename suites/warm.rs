@@ -88,7 +88,7 @@ pub(crate) async fn prepare(warm: &mut Option<Cluster>, set: &Set, otlp: Option<
     }
     *warm = None;
     let (engine, containers) = place(choice).await;
-    let options = Options { engine, temp: Some(ground()), logs: None, keep: false, containers, otlp: None };
+    let options = Options { engine, temp: Some(ground()), logs: None, keep: false, containers };
     let started = Cluster::start(topology, options).await;
     *warm = Some(started.unwrap_or_else(|error| panic!("no cluster: {error}")));
     "booted"
@@ -99,10 +99,7 @@ fn topology(set: &Set, otlp: Option<&str>) -> Topology {
     // The rate limit would slow what has waited for the end of a fault.
     let usual = "--auth none --ping-interval 2s --ping-timeout 2s --history-window 10m --rate-limit 1000";
     chat.args = usual.split(' ').map(ToOwned::to_owned).chain(set.flags.iter().cloned()).collect();
-    if let Some(endpoint) = otlp {
-        chat.env.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), endpoint.to_owned());
-        chat.env.insert("OTEL_BSP_SCHEDULE_DELAY".to_owned(), "100".to_owned());
-    }
+    chat.otlp = otlp.map(ToOwned::to_owned);
     Topology { redis: set.redis.clone(), chat }
 }
 

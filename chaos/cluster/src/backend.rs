@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     pin::Pin,
@@ -33,6 +33,11 @@ pub(crate) trait Backend: Send + Sync {
     }
 
     fn place(&self, server: Server) -> Place;
+
+    /// The same URL as servers have to write it: loopback of this machine is not theirs when they run in containers.
+    fn url_for_servers(&self, url: &str) -> io::Result<String> {
+        Ok(url.to_owned())
+    }
 }
 
 /// What to run.

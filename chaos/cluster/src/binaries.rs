@@ -111,6 +111,13 @@ fn make(workspace: &Path, path: &Path) -> Result<(), BinaryError> {
     if let Some(target) = path.ancestors().nth(2) {
         cargo.arg("--target-dir").arg(target);
     }
+    // What `cargo run` told this program of its own package: build scripts that watch it would all run again.
+    for (name, _) in std::env::vars_os() {
+        let bytes = name.as_encoded_bytes();
+        if bytes.starts_with(b"CARGO_PKG_") || bytes.starts_with(b"CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
     let status = cargo.status().map_err(|error| failed(error.to_string()))?;
     if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
 }

@@ -67,6 +67,8 @@ pub struct ChatTopology {
     /// Appended to the program's own arguments, for every node the same.
     pub args: Vec<String>,
     pub env: BTreeMap<String, String>,
+    /// Where they send their spans (`OTEL_EXPORTER_OTLP_ENDPOINT`), as seen from the harness.
+    pub otlp: Option<String>,
 }
 
 impl ChatTopology {
@@ -74,12 +76,12 @@ impl ChatTopology {
     pub fn none() -> ChatTopology {
         let program =
             Program { command: PathBuf::new(), arguments: Vec::new(), ready: Ready::Listening, inherits: false };
-        ChatTopology { nodes: 0, program, args: Vec::new(), env: BTreeMap::new() }
+        ChatTopology { nodes: 0, program, args: Vec::new(), env: BTreeMap::new(), otlp: None }
     }
 
     /// Nodes of the reference server, built by this workspace.
     pub fn reference(nodes: u8, chat_node: PathBuf) -> ChatTopology {
-        ChatTopology { nodes, program: Program::reference(chat_node), args: Vec::new(), env: BTreeMap::new() }
+        ChatTopology { nodes, program: Program::reference(chat_node), ..ChatTopology::none() }
     }
 
     pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {

@@ -22,7 +22,8 @@ impl Cluster {
     pub async fn start_chat(&self, chat: ChatTopology) -> Result<(), ClusterError> {
         self.end_chat().await?;
         lock(&self.topology).chat = chat.clone();
-        let launches: Vec<_> = chat.servers().map(|server| (server, self.chat_launch(server, &chat))).collect();
+        let launches = chat.servers().map(|server| Ok((server, self.chat_launch(server, &chat)?)));
+        let launches = launches.collect::<Result<Vec<_>, ClusterError>>()?;
         try_join_all(launches.iter().map(|(server, launch)| self.backend.start(*server, launch))).await?;
         for server in chat.servers() {
             self.wait_until_ready(server, &chat.program).await?;
@@ -39,21 +40,23 @@ impl Cluster {
     }
 
     pub(super) async fn start_chat_node(&self, server: Server, chat: &ChatTopology) -> Result<(), ClusterError> {
-        self.backend.start(server, &self.chat_launch(server, chat)).await?;
+        self.backend.start(server, &self.chat_launch(server, chat)?).await?;
         self.wait_until_ready(server, &chat.program).await
     }
 
-    fn chat_launch(&self, server: Server, chat: &ChatTopology) -> Launch {
+    fn chat_launch(&self, server: Server, chat: &ChatTopology) -> Result<Launch, ClusterError> {
         let address = self.address(server);
         let (host, name) = (address.ip().to_string(), server.to_string());
         let mut arguments = chat.program.filled(&host, address.port(), &self.redis_urls(), &name);
         arguments.extend(chat.args.iter().cloned());
         let mut environment = chat.env.clone();
-        if let Some(otlp) = &self.options.otlp {
-            environment.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), otlp.clone());
+        if let Some(otlp) = &chat.otlp {
+            let url = self.backend.url_for_servers(otlp);
+            let url = url.map_err(|error| self.failed(server, format!("is to reach {otlp}: {error}")))?;
+            environment.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), url);
             environment.entry("OTEL_BSP_SCHEDULE_DELAY".to_owned()).or_insert_with(|| EXPORT_MS.to_owned());
         }
-        Launch { program: chat.program.command.clone(), arguments, environment, inherits: chat.program.inherits }
+        Ok(Launch { program: chat.program.command.clone(), arguments, environment, inherits: chat.program.inherits })
     }
 
     /// Until a chat node serves, by the sign that its program gives.

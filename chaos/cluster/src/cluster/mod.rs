@@ -39,13 +39,11 @@ pub struct Options {
     pub keep: bool,
     /// In containers, of these images; `None`: as processes of this machine.
     pub containers: Option<ImageNames>,
-    /// Given to chat nodes as `OTEL_EXPORTER_OTLP_ENDPOINT`.
-    pub otlp: Option<String>,
 }
 
 impl Options {
     pub fn new(engine: Engine) -> Options {
-        Options { engine, temp: None, logs: None, keep: false, containers: None, otlp: None }
+        Options { engine, temp: None, logs: None, keep: false, containers: None }
     }
 }
 

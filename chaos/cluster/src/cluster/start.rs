@@ -15,7 +15,7 @@ use super::{Cluster, Options, background::Background, files::Files};
 use crate::{
     ClusterError, Links, RedisTopology, Server, Topology,
     backend::{Backend, Process, evidence},
-    containers::{Containers, Land, forward},
+    containers::{Containers, Land},
     ground::{Bridge, CHAT_NODES, Ground, Loopback, REDIS_NODES},
     links::Behind,
     look::{Directory, answers},
@@ -160,7 +160,7 @@ fn fits(topology: &Topology) -> Result<(), ClusterError> {
 /// Finds the place where the servers will run.
 async fn settle(
     topology: &Topology,
-    mut options: Options,
+    options: Options,
     files: &Files,
     background: &Background,
 ) -> Result<(Arc<Ground>, Arc<dyn Backend>, Options), ClusterError> {
@@ -176,7 +176,6 @@ async fn settle(
     let land = background.handle().spawn(async move { Land::take(&run).await }).await;
     let land = land.map_err(|error| ClusterError::Ground(format!("the containers backend: {error}")))??;
     let bridge = Bridge::claim(land.gateway(), redis, chat)?;
-    options.otlp = options.otlp.map(|url| reachable(&url, &land, background)).transpose()?;
     let ground = Arc::new(Ground::Bridge(bridge));
     let (root, logs) = (absolute(&root)?, absolute(&logs)?);
     let backend = Containers::new(land, images, ground.clone(), root, logs, background.handle().clone());
@@ -186,17 +185,6 @@ async fn settle(
 /// Mounts need whole paths.
 fn absolute(path: &Path) -> Result<PathBuf, ClusterError> {
     std::path::absolute(path).map_err(|error| ClusterError::Ground(format!("{}: {error}", path.display())))
-}
-
-/// The same from within a container: what listens on loopback gets a door on the private network.
-fn reachable(url: &str, land: &Land, background: &Background) -> Result<String, ClusterError> {
-    let authority = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
-    let Some(local) = authority.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback()) else {
-        return Ok(url.to_owned());
-    };
-    let door = forward(background.handle(), land.gateway().into(), local)
-        .map_err(|error| ClusterError::Ground(format!("a door to {url} on the private network: {error}")))?;
-    Ok(url.replace(authority, &door.to_string()))
 }
 
 fn listen(

@@ -18,8 +18,8 @@ mod reaper;
 use std::{
     collections::{BTreeMap, HashMap},
     fs::{self, OpenOptions},
-    io::Write,
-    net::Ipv4Addr,
+    io::{self, Write},
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -38,7 +38,7 @@ use futures_util::StreamExt;
 use tokio::runtime::Handle;
 
 use docker::{connect, is_gone, sentence};
-pub(crate) use forward::forward;
+use forward::forward;
 pub use image::ImageNames;
 use image::{Images, official_image};
 use network::Network;
@@ -79,6 +79,8 @@ pub(crate) struct Containers {
     /// The engine is asked from here: a request that was begun ends, and no connection dies with a test's own runtime.
     background: Handle,
     run: Arc<Run>,
+    /// What listens on this machine's loopback, and the door to it.
+    doors: Mutex<BTreeMap<SocketAddr, SocketAddr>>,
 }
 
 struct Run {
@@ -107,7 +109,8 @@ impl Containers {
         background: Handle,
     ) -> Containers {
         let (images, known) = (Images::new(names), Arc::default());
-        Containers { background, run: Arc::new(Run { ground, images, root, logs, known, land }) }
+        let run = Arc::new(Run { ground, images, root, logs, known, land });
+        Containers { background, run, doors: Mutex::default() }
     }
 
     async fn background<W>(&self, server: Server, work: W) -> Result<(), ClusterError>
@@ -314,5 +317,19 @@ impl Backend for Containers {
 
     fn place(&self, server: Server) -> Place {
         self.run.place(server)
+    }
+
+    fn url_for_servers(&self, url: &str) -> io::Result<String> {
+        let authority = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let Some(local) = authority.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback()) else {
+            return Ok(url.to_owned());
+        };
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        let door = match doors.get(&local) {
+            Some(door) => *door,
+            None => forward(&self.background, self.run.land.gateway().into(), local)?,
+        };
+        doors.insert(local, door);
+        Ok(url.replace(authority, &door.to_string()))
     }
 }

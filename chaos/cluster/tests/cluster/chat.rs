@@ -22,7 +22,7 @@ fn python(ready: &str) -> ChatTopology {
         inherits: true,
     };
     let env = [("COLOUR".to_owned(), "green".to_owned())].into();
-    ChatTopology { nodes: 2, program, args: vec!["--more".to_owned()], env }
+    ChatTopology { nodes: 2, program, args: vec!["--more".to_owned()], env, otlp: None }
 }
 
 #[tokio::test]
@@ -30,9 +30,8 @@ async fn a_chat_node_is_told_who_it_is_where_redis_is_and_where_spans_go() {
     let mut small = topology();
     (small.redis.shards, small.redis.replicas_per_shard) = (1, 0);
     small.chat = python("/ready");
-    let mut options = options();
-    options.otlp = Some("http://127.0.0.1:4318".to_owned());
-    let cluster = Cluster::start(small, options).await.expect("a cluster");
+    small.chat.otlp = Some("http://127.0.0.1:4318".to_owned());
+    let cluster = Cluster::start(small, options()).await.expect("a cluster");
 
     assert_eq!(cluster.servers(), [Server::Redis(1), Server::Chat(1), Server::Chat(2)]);
     let told = cluster.log_tail(Server::Chat(2), 10);

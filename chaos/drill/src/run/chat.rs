@@ -1,15 +1,14 @@
 //! How the chat nodes of a drill are started: the settings of the reference node that the harness relies on.
 
-use std::collections::BTreeMap;
-
 use chaos_cluster::{ChatTopology, RedisTopology, Topology};
 
 use super::Settings;
 use crate::drill::Drill;
 
-pub(crate) fn topology(settings: &Settings) -> Topology {
+/// `otlp`: where the nodes send their spans.
+pub(crate) fn topology(settings: &Settings, otlp: &str) -> Topology {
     let drill = &settings.plan.drill;
-    Topology { redis: redis(drill), chat: chat(settings) }
+    Topology { redis: redis(drill), chat: chat(settings, otlp) }
 }
 
 fn redis(drill: &Drill) -> RedisTopology {
@@ -21,7 +20,7 @@ fn redis(drill: &Drill) -> RedisTopology {
     }
 }
 
-fn chat(settings: &Settings) -> ChatTopology {
+fn chat(settings: &Settings, otlp: &str) -> ChatTopology {
     let cluster = &settings.plan.drill.cluster;
     let mut args: Vec<String> = ["--auth", "none"].map(str::to_owned).to_vec();
     let mut set = |name: &str, value: String| args.extend([format!("--{name}"), value]);
@@ -33,7 +32,9 @@ fn chat(settings: &Settings) -> ChatTopology {
     if !settings.planted.node.is_empty() {
         set("broken", settings.planted.node.clone());
     }
-    let env = [("OTEL_BSP_SCHEDULE_DELAY", "100")];
-    let env: BTreeMap<_, _> = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    ChatTopology { args, env, ..ChatTopology::reference(cluster.chat_nodes, settings.node.clone()) }
+    ChatTopology {
+        args,
+        otlp: Some(otlp.to_owned()),
+        ..ChatTopology::reference(cluster.chat_nodes, settings.node.clone())
+    }
 }

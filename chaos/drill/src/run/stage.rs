@@ -95,9 +95,8 @@ impl<'r> Stage<'r> {
             logs: Some(dir.logs()),
             keep: settings.keep,
             containers: settings.containers.clone(),
-            otlp: Some(receiver.endpoint().to_owned()),
         };
-        let cluster = Cluster::start(chat::topology(settings), options).await.map_err(harness)?;
+        let cluster = Cluster::start(chat::topology(settings, receiver.endpoint()), options).await.map_err(harness)?;
         let cluster = Arc::new(cluster);
         let lag = Lag::start();
         let (watch, mut tasks) = (Watch::new(drill.cluster.redis.shards), JoinSet::new());

@@ -152,10 +152,7 @@ async fn boot() -> Cluster {
     let temp = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
     let _ = fs::remove_dir_all(&temp);
     fs::create_dir_all(&temp).unwrap();
-    Cluster::start(
-        topology(),
-        Options { engine, temp: Some(temp), logs: None, keep: false, containers: None, otlp: None },
-    )
-    .await
-    .unwrap()
+    Cluster::start(topology(), Options { engine, temp: Some(temp), logs: None, keep: false, containers: None })
+        .await
+        .unwrap()
 }
