@@ -43,8 +43,11 @@ pub use negotiation::Agreement;
 pub use peer::Peer;
 pub use room::{Broadcast, Room};
 
-/// A room that was quiet for so long gives its streams back when the memory is wanted.
+/// A room that was quiet for so long gives its streams back when another room wants the memory.
 const QUIET: Duration = Duration::from_secs(10);
+/// And one that was quiet for so long in any case. People pause, and what the room's members have of its stream is worth
+/// keeping meanwhile.
+const IDLE: Duration = Duration::from_mins(1);
 /// Looking for quiet rooms takes time: so often at most.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -175,13 +178,17 @@ impl Deflate {
         }
     }
 
-    /// Takes the streams of rooms that were quiet for ten seconds; their members wait for another epoch then.
+    /// Takes the streams of rooms that were quiet for a minute; their members wait for another epoch then.
     pub fn sweep(&self, now: Instant) {
+        self.take_streams(now, IDLE);
+    }
+
+    fn take_streams(&self, now: Instant, quiet_for: Duration) {
         let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
         if quiet.next.is_some_and(|next| now < next) {
             return;
         }
         quiet.next = Some(now + SWEEP);
-        quiet.rooms.retain(|room| room.upgrade().is_some_and(|room| room.keeps_streams(now)));
+        quiet.rooms.retain(|room| room.upgrade().is_some_and(|room| room.keeps_streams(now, quiet_for)));
     }
 }

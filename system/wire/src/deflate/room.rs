@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -35,6 +35,8 @@ struct State {
     /// One per window size in use, and few.
     streams: Vec<Stream>,
     last: Option<Instant>,
+    /// Whether the room is worth a stream; asked between messages, so that a stream begins with all who can share it.
+    busy: bool,
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -68,6 +70,7 @@ impl Room {
             self.takers.store(0, Ordering::Relaxed);
         }
         state.last = Some(now);
+        state.busy = self.takers.load(Ordering::Relaxed) >= BUSY;
         for stream in &mut state.streams {
             if stream.fed >= EPOCH || (stream.fed >= EARLY && waiting > sharing) {
                 stream.begin_epoch();
@@ -83,11 +86,11 @@ impl Room {
         tier: impl FnOnce(Option<Place>) -> Tier,
         feed: impl FnOnce(&mut Stream) -> Fed,
     ) -> (Tier, Option<Fed>) {
-        let busy = self.takers.fetch_add(1, Ordering::Relaxed) >= BUSY;
+        self.takers.fetch_add(1, Ordering::Relaxed);
         let mut state = self.lock();
         let state = &mut *state;
         let known = state.streams.iter().position(|stream| stream.window_bits == window_bits);
-        if known.is_none() && busy {
+        if known.is_none() && state.busy {
             let new = state.last.and_then(|last| self.deflate.new_stream(self, window_bits, last));
             state.streams.extend(new);
         }
@@ -97,9 +100,9 @@ impl Room {
     }
 
     /// Takes the streams of a quiet room. A room that is being used is not quiet.
-    pub(super) fn keeps_streams(&self, now: Instant) -> bool {
+    pub(super) fn keeps_streams(&self, now: Instant, quiet_for: Duration) -> bool {
         let Ok(mut state) = self.state.try_lock() else { return true };
-        if state.last.is_none_or(|last| now.saturating_duration_since(last) > QUIET) {
+        if state.last.is_none_or(|last| now.saturating_duration_since(last) > quiet_for) {
             state.streams.clear();
         }
         !state.streams.is_empty()
@@ -114,7 +117,7 @@ impl Deflate {
     /// A stream for a room whose lock is held.
     fn new_stream(self: &Arc<Self>, room: &Arc<Room>, window_bits: u8, now: Instant) -> Option<Stream> {
         let stream = Stream::new(self, window_bits).or_else(|| {
-            self.sweep(now);
+            self.take_streams(now, QUIET);
             Stream::new(self, window_bits)
         })?;
         let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);

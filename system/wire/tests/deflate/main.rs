@@ -4,4 +4,5 @@ mod browser;
 mod corpus;
 mod incoming;
 mod model;
+mod streams;
 mod strict;

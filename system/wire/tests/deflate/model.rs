@@ -106,7 +106,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (member(), room()).prop_map(|(member, room)| Event::Join { member, room }),
         2 => (member(), room()).prop_map(|(member, room)| Event::Leave { member, room }),
         2 => (member(), offer).prop_map(|(member, offer)| Event::Replace { member, offer }),
-        1 => (1..30u64).prop_map(|seconds| Event::Wait { seconds }),
+        1 => (1..150u64).prop_map(|seconds| Event::Wait { seconds }),
     ]
 }
 
