@@ -20,6 +20,7 @@ mod rate_limit;
 mod reload;
 mod socket;
 mod telemetry;
+mod write_timeout;
 
 pub use auth::{Authenticator, Identity, Keys};
 pub use http::Origins;

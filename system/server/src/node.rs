@@ -20,7 +20,7 @@ use crate::backend::{Backend, Shard, Status};
 use crate::chat::{Chat, Unanswered};
 use crate::config::{Delivery, Settings};
 use crate::engine::{self, Engine};
-use crate::http::{Crowd, Http, HttpLimit, Readiness, router};
+use crate::http::{Crowd, Http, HttpLimit, Proxies, Readiness, router};
 use crate::listener::Listener;
 use crate::log;
 use crate::phase::{Life, Phase};
@@ -159,11 +159,14 @@ impl Frame {
             metrics: Arc::clone(&self.metrics),
         });
         let app = router(Http {
+        let proxies = Arc::new(Proxies::new(self.settings.trusted_proxies));
+        let crowd = Crowd::new(self.settings.connections_per_address, Arc::clone(&proxies));
             gate,
             metrics: Arc::clone(&self.metrics),
             readiness: Box::new(move || view.readiness()),
-            crowd: Crowd::new(self.settings.connections_per_address),
-            limit: HttpLimit::new(self.settings.http_rate_limit, self.settings.trusted_proxies),
+            crowd: Arc::clone(&crowd),
+            proxies,
+            limit: HttpLimit::new(self.settings.http_rate_limit),
             origins: self.settings.origins,
         });
         if let Some(certificate) = &self.settings.tls {
@@ -174,7 +177,10 @@ impl Frame {
             tls: self.settings.tls,
             app,
             handshake_timeout: self.settings.handshake_timeout,
+            crowd,
+            metrics: Arc::clone(&self.metrics),
         };
+            patience: self.settings.ping_timeout,
         self.tasks.spawn(listener.serve());
         let drain = Box::pin(drain(chat, engine.close, self.settings.drain_within));
         Node { address: self.address, life: self.life, drain, tasks: self.tasks }

@@ -72,7 +72,7 @@ pub struct Args {
     #[arg(long, env = "CHAT_HTTP_RATE_LIMIT", value_name = "NUMBER", default_value = "100")]
     pub http_rate_limit: String,
 
-    /// WebSocket connections that one address may have; straight from a private network they are not counted
+    /// Connections that one address may have; straight from a private network they are not counted
     #[arg(long, env = "CHAT_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER", default_value = "1000")]
     pub connections_per_address: String,
 

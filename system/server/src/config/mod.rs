@@ -45,7 +45,7 @@ pub struct Settings {
     pub rate_limit: u32,
     /// Requests per quarter of an hour and address.
     pub http_rate_limit: u32,
-    /// WebSocket connections.
+    /// Of any kind.
     pub connections_per_address: usize,
     pub rooms_per_socket: usize,
     pub ping_interval: Duration,

@@ -1,18 +1,20 @@
-//! How many WebSocket connections an address may have at once.
+//! How many connections an address may have at once: each is counted as it is accepted, whatever comes of it.
 //!
-//! A connection that comes straight from a private network is not counted: there the load balancers are, and whoever
-//! forgot to name his in `--trusted-proxies` must not lose his users to this. What a trusted proxy forwards is counted
-//! wherever it comes from.
+//! One that comes straight from a private network is not counted: there the load balancers are, and whoever forgot to
+//! name his in `--trusted-proxies` must not lose his users to this. Nor is a trusted proxy's own; each WebSocket that
+//! it forwards counts for the address that it forwards it for.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Proxies;
 use super::limit::network_of;
 
 #[derive(Debug)]
 pub(crate) struct Crowd {
     most: usize,
+    proxies: Arc<Proxies>,
     connections: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -25,22 +27,28 @@ pub(crate) struct Place {
 }
 
 impl Crowd {
-    pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Crowd { most, connections: Mutex::default() })
+    pub(crate) fn new(most: usize, proxies: Arc<Proxies>) -> Arc<Self> {
+        Arc::new(Crowd { most, proxies, connections: Mutex::default() })
     }
 
-    /// `address`: whose it is; `peer`: where it comes from. `None` when the address has as many as it may.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr, peer: IpAddr) -> Option<Place> {
-        let network = (address != peer || !is_private(peer)).then(|| network_of(address));
-        if let Some(network) = network {
-            let mut connections = self.lock();
-            let count = connections.entry(network).or_default();
-            if *count >= self.most {
-                return None;
-            }
-            *count += 1;
+    /// A connection that was accepted. `None` when its address has as many as it may.
+    pub(crate) fn accepted(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        if is_private(peer) || self.proxies.trust(peer) {
+            return Some(Place { crowd: Arc::clone(self), network: None });
         }
-        Some(Place { crowd: Arc::clone(self), network })
+        self.forwarded(peer)
+    }
+
+    /// A WebSocket that a trusted proxy forwards for that address.
+    pub(super) fn forwarded(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let network = network_of(address);
+        let mut connections = self.lock();
+        let count = connections.entry(network).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Place { crowd: Arc::clone(self), network: Some(network) })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -79,31 +87,37 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn crowd(most: usize) -> Arc<Crowd> {
+        Crowd::new(most, Arc::new(Proxies::new(crate::config::networks("9.9.9.9"))))
+    }
+
     #[test]
     fn an_address_has_so_many_places_and_gets_back_what_it_leaves() {
-        let (crowd, one) = (Crowd::new(2), ip("1.1.1.1"));
-        let (first, _second) = (crowd.enter(one, one).unwrap(), crowd.enter(one, one).unwrap());
-        assert!(crowd.enter(one, one).is_none() && crowd.enter(ip("2.2.2.2"), ip("2.2.2.2")).is_some());
+        let (crowd, one) = (crowd(2), ip("1.1.1.1"));
+        let (first, _second) = (crowd.accepted(one).unwrap(), crowd.accepted(one).unwrap());
+        assert!(crowd.accepted(one).is_none() && crowd.accepted(ip("2.2.2.2")).is_some());
         drop(first);
-        let again = crowd.enter(one, one);
-        assert!(again.is_some() && crowd.enter(one, one).is_none());
+        let again = crowd.accepted(one);
+        assert!(again.is_some() && crowd.accepted(one).is_none());
         assert_eq!(crowd.lock().len(), 1, "who has left is forgotten");
     }
 
     #[test]
     fn neighbours_in_one_ipv6_network_share() {
-        let crowd = Crowd::new(1);
-        let _place = crowd.enter(ip("2001:db8::1"), ip("2001:db8::1")).unwrap();
-        assert!(crowd.enter(ip("2001:db8::2"), ip("2001:db8::2")).is_none());
+        let crowd = crowd(1);
+        let _place = crowd.accepted(ip("2001:db8::1")).unwrap();
+        assert!(crowd.accepted(ip("2001:db8::2")).is_none());
     }
 
     #[test]
-    fn a_load_balancer_that_nobody_named_is_not_counted_and_whom_a_named_one_forwards_is() {
-        let (crowd, balancer) = (Crowd::new(1), ip("10.0.0.1"));
-        let _places: Vec<_> = (0..3).map(|_| crowd.enter(balancer, balancer).unwrap()).collect();
+    fn a_proxy_and_a_load_balancer_that_nobody_named_are_not_counted_and_whom_they_forward_is() {
+        let crowd = crowd(1);
+        for proxy in ["9.9.9.9", "10.0.0.1"] {
+            let _places: Vec<_> = (0..3).map(|_| crowd.accepted(ip(proxy)).unwrap()).collect();
+        }
         for address in ["1.1.1.1", "10.0.0.2"] {
-            let _place = crowd.enter(ip(address), balancer).unwrap();
-            assert!(crowd.enter(ip(address), balancer).is_none(), "{address}");
+            let _place = crowd.forwarded(ip(address)).unwrap();
+            assert!(crowd.forwarded(ip(address)).is_none(), "{address}");
         }
     }
 

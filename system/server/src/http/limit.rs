@@ -13,8 +13,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use system_protocol::limits;
 use tokio::time::Instant;
 
-use crate::config::Network;
-
 /// Addresses remembered at once. When more come within one window, the oldest windows are forgotten.
 const REMEMBERED: usize = 10_000;
 
@@ -22,7 +20,6 @@ const REMEMBERED: usize = 10_000;
 pub(crate) struct HttpLimit {
     requests: u32,
     window: Duration,
-    proxies: Vec<Network>,
     windows: Mutex<HashMap<IpAddr, Window>>,
 }
 
@@ -43,8 +40,8 @@ pub(super) struct Verdict {
 }
 
 impl HttpLimit {
-    pub(crate) fn new(requests: u32, proxies: Vec<Network>) -> Self {
-        HttpLimit { requests, window: limits::HTTP_WINDOW, proxies, windows: Mutex::default() }
+    pub(crate) fn new(requests: u32) -> Self {
+        HttpLimit { requests, window: limits::HTTP_WINDOW, windows: Mutex::default() }
     }
 
     pub(super) fn admit(&self, now: Instant, address: IpAddr) -> Verdict {
@@ -64,23 +61,6 @@ impl HttpLimit {
             reset: (window.began + self.window).duration_since(now),
             window: self.window,
         }
-    }
-
-    /// Whose request it is: the peer's, or what its proxies say as far as they are trusted.
-    pub(super) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let trusted = |address: IpAddr| self.proxies.iter().any(|network| network.contains(address));
-        let forwarded = headers.get_all("x-forwarded-for").into_iter();
-        // By bytes: a client that wrote one beyond ASCII must not hide what a proxy wrote behind it.
-        let mut hops: Vec<_> = forwarded.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).collect();
-        let mut address = peer;
-        while trusted(address) {
-            // Whatever stands left of what cannot be read was not written by a proxy of ours.
-            let Some(hop) = hops.pop().and_then(|hop| std::str::from_utf8(hop).ok()?.trim().parse().ok()) else {
-                break;
-            };
-            address = hop;
-        }
-        address
     }
 }
 
@@ -126,17 +106,13 @@ impl Verdict {
 mod tests {
     use super::*;
 
-    fn limit(requests: u32, proxies: &[&str]) -> HttpLimit {
-        HttpLimit::new(requests, crate::config::networks(&proxies.join(",")))
-    }
-
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
     #[test]
     fn a_window_holds_so_many_requests_and_then_begins_anew() {
-        let (limit, start) = (limit(2, &[]), Instant::now());
+        let (limit, start) = (HttpLimit::new(2), Instant::now());
         let second = Duration::from_secs(1);
         assert!(limit.admit(start, ip("1.1.1.1")).allowed && limit.admit(start, ip("1.1.1.1")).allowed);
         let refused = limit.admit(start + second, ip("1.1.1.1"));
@@ -147,30 +123,15 @@ mod tests {
 
     #[test]
     fn neighbours_in_one_ipv6_network_share() {
-        let (limit, start) = (limit(1, &[]), Instant::now());
+        let (limit, start) = (HttpLimit::new(1), Instant::now());
         assert!(limit.admit(start, ip("2001:db8::1")).allowed);
         assert!(!limit.admit(start, ip("2001:db8::2")).allowed);
         assert!(limit.admit(start, ip("2001:db8:0:1::1")).allowed);
     }
 
     #[test]
-    fn only_a_trusted_proxy_is_believed() {
-        let headers =
-            |value: &str| HeaderMap::from_iter([(HeaderName::from_static("x-forwarded-for"), value.parse().unwrap())]);
-        let limit = limit(1, &["10.0.0.0/8"]);
-        assert_eq!(limit.address(ip("9.9.9.9"), &headers("1.1.1.1")), ip("9.9.9.9"));
-        assert_eq!(limit.address(ip("10.0.0.1"), &headers("6.6.6.6, 1.1.1.1")), ip("1.1.1.1"));
-        assert_eq!(limit.address(ip("10.0.0.1"), &headers("1.1.1.1, 10.0.0.2")), ip("1.1.1.1"));
-        assert_eq!(limit.address(ip("10.0.0.1"), &headers("nonsense")), ip("10.0.0.1"));
-        let odd = HeaderValue::from_bytes(b"\xe9, 1.1.1.1").unwrap();
-        let odd = HeaderMap::from_iter([(HeaderName::from_static("x-forwarded-for"), odd)]);
-        assert_eq!(limit.address(ip("10.0.0.1"), &odd), ip("1.1.1.1"), "a byte beyond ASCII hides the client");
-        assert_eq!(limit.address(ip("10.0.0.1"), &HeaderMap::new()), ip("10.0.0.1"));
-    }
-
-    #[test]
     fn memory_is_bounded() {
-        let (limit, start) = (limit(1, &[]), Instant::now());
+        let (limit, start) = (HttpLimit::new(1), Instant::now());
         for n in 0..3 * REMEMBERED as u32 {
             limit.admit(start + Duration::from_millis(u64::from(n)), IpAddr::from(n.to_be_bytes()));
         }
@@ -179,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_headers_say_what_is_left() {
-        let limit = limit(1, &[]);
+        let limit = HttpLimit::new(1);
         limit.admit(Instant::now(), ip("1.1.1.1"));
         let mut headers = HeaderMap::new();
         limit.admit(Instant::now(), ip("1.1.1.1")).write(&mut headers);

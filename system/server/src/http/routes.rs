@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::strict::strict;
-use super::{Crowd, HttpLimit, Origins, page};
+use super::{Crowd, HttpLimit, Origins, Place, Proxies, page};
 use crate::edge::unix_ms;
 use crate::socket::gate::Gate;
 use crate::telemetry::Metrics;
@@ -35,6 +35,7 @@ pub(crate) struct Http {
     pub(crate) readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
     pub(crate) limit: HttpLimit,
     pub(crate) crowd: Arc<Crowd>,
+    pub(crate) proxies: Arc<Proxies>,
     pub(crate) origins: Origins,
 }
 
@@ -57,9 +58,11 @@ pub(crate) fn router(http: Http) -> Router {
         .with_state(http)
 }
 
-async fn handshake(State(http): Shared, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Response {
-    let address = http.limit.address(peer.ip(), request.headers());
-    http.gate.handshake(request, http.crowd.enter(address, peer.ip()))
+async fn handshake(State(http): Shared, ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request) -> Response {
+    let address = http.proxies.address(peer.ip(), request.headers());
+    let own = request.extensions_mut().remove::<Arc<Place>>();
+    let place = if address == peer.ip() { own } else { http.crowd.forwarded(address).map(Arc::new) };
+    http.gate.handshake(request, place)
 }
 
 async fn health() -> impl IntoResponse {
@@ -95,7 +98,7 @@ async fn limit(
     if page::is_a_file(request.uri().path()) {
         return next.run(request).await;
     }
-    let verdict = http.limit.admit(Instant::now(), http.limit.address(peer.ip(), request.headers()));
+    let verdict = http.limit.admit(Instant::now(), http.proxies.address(peer.ip(), request.headers()));
     let mut response = if verdict.allowed { next.run(request).await } else { too_many() };
     verdict.write(response.headers_mut());
     response

@@ -24,6 +24,7 @@ use crate::http::{Origins, Place};
 use crate::phase::{Life, Phase};
 use crate::telemetry::{Metrics, add};
 
+use crate::write_timeout::WriteTimeout;
 /// What socketioxide reads and writes; counted as a connection as long as it has it.
 pub(crate) type Stream = Wire<Counted>;
 /// Hands a stream to socketioxide. False when it does not want it.
@@ -62,7 +63,7 @@ const DRAINING: No = No(StatusCode::SERVICE_UNAVAILABLE, 3, "Draining");
 
 impl Gate {
     /// `place`: among the connections of its address; `None` when there is no more.
-    pub(crate) fn handshake(self: &Arc<Self>, request: Request<Body>, place: Option<Place>) -> Response<Body> {
+    pub(crate) fn handshake(self: &Arc<Self>, request: Request<Body>, place: Option<Arc<Place>>) -> Response<Body> {
         let Some(place) = place else {
             add(&self.metrics.crowded);
             return CROWDED.response();
@@ -115,12 +116,12 @@ impl Gate {
         deflate.negotiate(fields).map_err(|_| BAD_EXTENSIONS)
     }
 
-    async fn switch(&self, request: Request<Body>, place: Place, agreed: Option<Agreement>) {
+    async fn switch(&self, request: Request<Body>, place: Arc<Place>, agreed: Option<Agreement>) {
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
-        let (transport, early): (Arc<dyn Transport>, _) = match upgrade::tcp(upgraded) {
-            Ok((stream, early)) => (Arc::new(stream), early),
-            Err(upgraded) => match upgrade::stream::<TlsStream<TcpStream>>(upgraded) {
-                Ok((stream, early)) => (Arc::new(Locked::new(stream)), early),
+        let (transport, early): (Arc<dyn Transport>, _) = match upgrade::stream::<WriteTimeout<TcpStream>>(upgraded) {
+            Ok((stream, early)) => (Arc::new(stream.into_inner()), early),
+            Err(upgraded) => match upgrade::stream::<WriteTimeout<TlsStream<TcpStream>>>(upgraded) {
+                Ok((stream, early)) => (Arc::new(Locked::new(stream.into_inner())), early),
                 Err(_) => return tracing::error!("a connection that is neither TCP nor TLS was upgraded"),
             },
         };
@@ -143,10 +144,10 @@ impl Gate {
 const REQUESTS: usize = 512;
 
 /// One connection of the metrics, and of its address.
-pub(crate) struct Counted(Arc<Metrics>, #[expect(dead_code, reason = "it is held")] Place);
+pub(crate) struct Counted(Arc<Metrics>, #[expect(dead_code, reason = "it is held")] Arc<Place>);
 
 impl Counted {
-    fn new(metrics: &Arc<Metrics>, place: Place) -> Self {
+    fn new(metrics: &Arc<Metrics>, place: Arc<Place>) -> Self {
         add(&metrics.connections_total);
         metrics.connections.fetch_add(1, Ordering::Relaxed);
         Counted(Arc::clone(metrics), place)

@@ -45,7 +45,7 @@ metrics! {
     CONNECTIONS_TOTAL = "chat_connections_total", Counter, "connections", [],
         "WebSocket connections accepted";
     CONNECTIONS_CROWDED = "chat_connections_crowded_total", Counter, "connections", [],
-        "WebSocket connections refused because their address has as many as it may";
+        "Connections refused because their address has as many as it may";
     CONNECTS_REFUSED = "chat_connects_refused_total", Counter, "connects", ["reason"],
         "Sessions refused at CONNECT, by code";
     SESSIONS = "chat_sessions", Gauge, "sessions", ["rooms"],

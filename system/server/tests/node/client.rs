@@ -2,7 +2,6 @@
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpSocket;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -37,9 +36,7 @@ impl Client {
 
     /// One whose kernel takes few bytes that nobody reads.
     pub(crate) async fn dial_narrow(server: &Server) -> Client {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        Client::over(server.secured(socket.connect(server.address).await.unwrap()).await, server).await
+        Client::over(server.narrow_stream().await, server).await
     }
 
     async fn over(stream: Box<dyn Stream>, server: &Server) -> Client {

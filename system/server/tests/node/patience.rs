@@ -44,6 +44,23 @@ async fn a_client_that_does_not_go_on_is_dropped_at_each_step() {
     assert!(ann.call("chat-message", json!({ "content": "a session has no such limit" })).await["error"].is_null());
 }
 
+/// It asks, and asks again, until the node hangs up; it never reads.
+async fn only_asks(mut stream: impl Stream) {
+    let asked = b"GET /metrics HTTP/1.1\r\nHost: n\r\n\r\n".repeat(50);
+    let asking = async { while stream.write_all(&asked).await.is_ok() {} };
+    assert!(tokio::time::timeout(PATIENCE, asking).await.is_ok(), "who never reads an answer keeps the connection");
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_answers_is_dropped() {
+    let setting = ["--ping-interval", "1h", "--ping-timeout", "300ms"];
+    let (plain, tls) = (Server::open(&setting).await, Pair::make().serve(&setting).await);
+    for server in [&plain, &tls] {
+        only_asks(server.narrow_stream().await).await;
+        assert_eq!(server.get("/health").await.status, 200);
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_finish_its_tls_handshake_is_dropped() {
     let pair = Pair::make();

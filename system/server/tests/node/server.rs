@@ -12,7 +12,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -129,7 +129,14 @@ impl Server {
         self.secured(TcpStream::connect(self.address).await.unwrap()).await
     }
 
-    pub(crate) async fn secured(&self, stream: TcpStream) -> Box<dyn Stream> {
+    /// One whose kernel takes few bytes that nobody reads.
+    pub(crate) async fn narrow_stream(&self) -> Box<dyn Stream> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        self.secured(socket.connect(self.address).await.unwrap()).await
+    }
+
+    async fn secured(&self, stream: TcpStream) -> Box<dyn Stream> {
         let Some(trust) = &self.trust else { return Box::new(stream) };
         let name = ServerName::try_from(self.address.ip().to_string()).unwrap();
         Box::new(TlsConnector::from(Arc::clone(trust)).connect(name, stream).await.unwrap())
