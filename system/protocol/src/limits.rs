@@ -22,6 +22,8 @@ pub const DEFLATE_THRESHOLD: usize = 1024;
 pub const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// How long a node waits for the pong.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take for each step to a session: TLS, the request, CONNECT.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How far a token's clock may differ.
 pub const TOKEN_LEEWAY: Duration = Duration::from_secs(30);
 /// A node that drains has closed everything after this long.
@@ -38,6 +40,8 @@ pub const DEDUPE_WINDOW: Duration = Duration::from_mins(15);
 pub const HISTORY_WINDOW: Duration = Duration::from_mins(10);
 /// Shortest and longest delay before a client connects again.
 pub const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+/// Connections of any kind that one address may have.
+pub const CONNECTIONS_PER_ADDRESS: usize = 1000;
 /// HTTP requests that one address may make in [`HTTP_WINDOW`].
 pub const HTTP_REQUESTS: u32 = 100;
 /// The window of [`HTTP_REQUESTS`].

@@ -1,6 +1,9 @@
 //! The flags as they are typed; what they mean is decided in [`super`], which knows where each value came from.
 
 use clap::Parser;
+use system_protocol::limits;
+
+use super::value::written;
 
 /// A chat node: Socket.IO 5 over WebSocket, rooms with one order, acks that survive the loss of any one Redis process.
 ///
@@ -65,19 +68,19 @@ pub struct Args {
     pub trusted_proxies: Option<String>,
 
     /// Messages per second and socket
-    #[arg(long, env = "CHAT_RATE_LIMIT", value_name = "NUMBER", default_value = "10")]
+    #[arg(long, env = "CHAT_RATE_LIMIT", value_name = "NUMBER", default_value_t = limits::MESSAGES_PER_SECOND.to_string())]
     pub rate_limit: String,
 
     /// HTTP requests per quarter of an hour and address
-    #[arg(long, env = "CHAT_HTTP_RATE_LIMIT", value_name = "NUMBER", default_value = "100")]
+    #[arg(long, env = "CHAT_HTTP_RATE_LIMIT", value_name = "NUMBER", default_value_t = limits::HTTP_REQUESTS.to_string())]
     pub http_rate_limit: String,
 
     /// Connections that one address may have; straight from a private network they are not counted
-    #[arg(long, env = "CHAT_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER", default_value = "1000")]
+    #[arg(long, env = "CHAT_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER", default_value_t = limits::CONNECTIONS_PER_ADDRESS.to_string())]
     pub connections_per_address: String,
 
     /// Rooms that one socket may be in
-    #[arg(long, env = "CHAT_ROOMS_PER_SOCKET", value_name = "NUMBER", default_value = "50")]
+    #[arg(long, env = "CHAT_ROOMS_PER_SOCKET", value_name = "NUMBER", default_value_t = limits::ROOMS_PER_SOCKET.to_string())]
     pub rooms_per_socket: String,
 
     /// This node's name in logs, metrics and traces (made up when not given)
@@ -85,19 +88,19 @@ pub struct Args {
     pub node_id: Option<String>,
 
     /// How often a client is pinged
-    #[arg(long, env = "CHAT_PING_INTERVAL", value_name = "TIME", default_value = "25s")]
+    #[arg(long, env = "CHAT_PING_INTERVAL", value_name = "TIME", default_value_t = written(limits::PING_INTERVAL))]
     pub ping_interval: String,
 
     /// How long a client may take to answer a ping, and a peer may take no bytes at all
-    #[arg(long, env = "CHAT_PING_TIMEOUT", value_name = "TIME", default_value = "10s")]
+    #[arg(long, env = "CHAT_PING_TIMEOUT", value_name = "TIME", default_value_t = written(limits::PING_TIMEOUT))]
     pub ping_timeout: String,
 
     /// How long a client may take for each step to a session: TLS, the request, CONNECT
-    #[arg(long, env = "CHAT_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value = "10s")]
+    #[arg(long, env = "CHAT_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value_t = written(limits::HANDSHAKE_TIMEOUT))]
     pub handshake_timeout: String,
 
     /// How long history is kept for clients that come back
-    #[arg(long, env = "CHAT_HISTORY_WINDOW", value_name = "TIME", default_value = "10m")]
+    #[arg(long, env = "CHAT_HISTORY_WINDOW", value_name = "TIME", default_value_t = written(limits::HISTORY_WINDOW))]
     pub history_window: String,
 
     /// Bytes that may wait for one socket; more close it, and its client resumes
@@ -105,11 +108,11 @@ pub struct Args {
     pub send_buffer: String,
 
     /// Bytes of payload from which on a message is compressed for clients that offer it; 0 is every one, off offers none
-    #[arg(long, env = "CHAT_DEFLATE_THRESHOLD", value_name = "BYTES|off", default_value = "1024")]
+    #[arg(long, env = "CHAT_DEFLATE_THRESHOLD", value_name = "BYTES|off", default_value_t = limits::DEFLATE_THRESHOLD.to_string())]
     pub deflate_threshold: String,
 
     /// How long a SIGTERM may take
-    #[arg(long, env = "CHAT_DRAIN_WITHIN", value_name = "TIME", default_value = "10s")]
+    #[arg(long, env = "CHAT_DRAIN_WITHIN", value_name = "TIME", default_value_t = written(limits::DRAIN))]
     pub drain_within: String,
 
     /// What is logged, as directives: info, or system_server=debug,info

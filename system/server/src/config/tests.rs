@@ -53,9 +53,10 @@ fn nothing_is_needed_on_loopback() {
     let settings = read(&[]).unwrap();
     assert!(matches!(settings.delivery, Delivery::Memory));
     assert!(matches!(settings.auth, Authenticator::None));
-    assert_eq!((settings.rate_limit, settings.http_rate_limit, settings.rooms_per_socket), (10, 100, 50));
+    assert_eq!((settings.rate_limit, settings.http_rate_limit), (10, 100));
+    assert_eq!((settings.rooms_per_socket, settings.connections_per_address), (50, 1000));
     assert_eq!((settings.ping_interval, settings.ping_timeout), (Duration::from_secs(25), Duration::from_secs(10)));
-    assert_eq!(settings.handshake_timeout, Duration::from_secs(10));
+    assert_eq!((settings.handshake_timeout, settings.drain_within), (Duration::from_secs(10), Duration::from_secs(10)));
     assert_eq!(settings.history_window, Duration::from_mins(10));
     assert_eq!(settings.deflate_threshold, Some(1024));
     assert_eq!(read(&["--deflate-threshold", "0"]).unwrap().deflate_threshold, Some(0));

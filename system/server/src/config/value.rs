@@ -37,6 +37,14 @@ pub(super) fn list<T>(text: &str, entry: impl Fn(&str) -> Result<T, String>) -> 
         .collect()
 }
 
+/// As [`duration`] reads it, in the largest unit that it is a whole number of.
+pub(super) fn written(time: Duration) -> String {
+    let millis = time.as_millis();
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+    let unit = units.into_iter().find(|(_, length)| millis.is_multiple_of(*length));
+    unit.map_or_else(String::new, |(unit, length)| format!("{}{unit}", millis / length))
+}
+
 /// One of a few words.
 pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let names = || choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
@@ -93,6 +101,9 @@ mod tests {
         let range = Duration::from_secs(1)..=Duration::from_hours(1);
         for (text, seconds) in [("1s", 1), ("1000ms", 1), ("10m", 600), ("1h", 3600)] {
             assert_eq!(duration(text, &range), Ok(Duration::from_secs(seconds)));
+        }
+        for (text, millis) in [("1h", 3_600_000), ("90m", 5_400_000), ("25s", 25_000), ("250ms", 250)] {
+            assert_eq!(written(Duration::from_millis(millis)), text);
         }
         for bad in ["", "s", "10", "-1s", "1 s", "1.5s", "999ms", "2h", "99999999999999999999s"] {
             assert!(duration(bad, &range).is_err(), "{bad}");
