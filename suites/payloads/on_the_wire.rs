@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{chat_node::ChatNode, plain_socket::PlainSocket, wait::PATIENCE, warm::play};
 
-const FLAGS: [&str; 4] = ["--auth", "none", "--rate-limit", "1000000"];
+const FLAGS: [&str; 6] = ["--auth", "none", "--rate-limit", "1000000", "--join-rate-limit", "1000000"];
 /// As the contract has it.
 const ROOMS_PER_SOCKET: usize = 50;
 

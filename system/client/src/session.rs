@@ -47,6 +47,8 @@ pub(crate) struct Session {
     token_refused: bool,
     /// The node asked us to send nothing before.
     hold_until: Option<Instant>,
+    /// Or to join nothing before.
+    join_after: Option<Instant>,
     /// Something happened that `advance` has not looked at.
     changed: bool,
     wake_at: Option<Instant>,
@@ -91,6 +93,7 @@ impl Session {
             closing: false,
             token_refused: false,
             hold_until: None,
+            join_after: None,
             changed: true,
             wake_at: None,
             #[cfg(debug_assertions)]

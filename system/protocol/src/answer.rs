@@ -20,6 +20,8 @@ pub fn read_answer<T: DeserializeOwned>(mut answer: Value) -> Result<Result<T, R
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
@@ -29,7 +31,8 @@ mod tests {
     fn an_ack_is_told_from_a_refusal_and_from_nonsense() {
         let sent = read_answer::<Sent>(json!({ "id": "i", "offset": "00000000000100000000", "timestamp": 1 }));
         assert_eq!(sent.unwrap().unwrap().timestamp, 1);
-        let refused = read_answer::<Sent>(Refusal::rate_limited(10, 5).answer()).unwrap().unwrap_err();
+        let refused =
+            read_answer::<Sent>(Refusal::messages_limited(10, Duration::from_millis(5)).answer()).unwrap().unwrap_err();
         assert_eq!((refused.code, refused.retry_after_ms), (Code::RateLimited, Some(5)));
         for nonsense in
             [json!(null), json!([]), json!({}), json!({ "error": true }), json!({ "id": "a b", "timestamp": 1 })]

@@ -14,6 +14,10 @@ pub const CONTENT_UNITS: usize = 1000;
 pub const ROOMS_PER_SOCKET: usize = 50;
 /// Messages that one socket may submit in a second.
 pub const MESSAGES_PER_SECOND: u32 = 10;
+/// Joins that one socket may ask for in a second, beyond twice [`ROOMS_PER_SOCKET`] at once.
+pub const JOINS_PER_SECOND: u32 = 1;
+/// After so many refusals in a row a node closes the connection.
+pub const REFUSALS_IN_A_ROW: u32 = 100;
 /// Largest Engine.IO payload; a larger one closes the connection.
 pub const PAYLOAD_BYTES: usize = 1_000_000;
 /// Messages shorter than this go uncompressed, in bytes.

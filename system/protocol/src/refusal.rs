@@ -1,5 +1,7 @@
 //! Why a node said no: a code for machines, a sentence for people.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -19,7 +21,7 @@ pub enum Code {
     RoomForbidden,
     /// A payload breaks the contract; the message names the field.
     InvalidPayload,
-    /// Too many messages; `retry_after_ms` says when to come back.
+    /// Too many messages or joins; `retry_after_ms` says when to come back.
     RateLimited,
     /// The sender is not in that room.
     NotInRoom,
@@ -83,7 +85,7 @@ impl Code {
 pub struct Refusal {
     pub code: Code,
     pub message: String,
-    /// Only with [`Code::RateLimited`]: milliseconds after which the same message may be sent again.
+    /// Only with [`Code::RateLimited`]: milliseconds after which the same may be asked again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
@@ -102,11 +104,18 @@ impl Refusal {
         Refusal::new(Code::Unauthenticated, "Authentication required")
     }
 
-    pub fn rate_limited(messages_per_second: u32, retry_after_ms: u64) -> Self {
-        Refusal {
-            retry_after_ms: Some(retry_after_ms),
-            ..Refusal::new(Code::RateLimited, format!("Rate limit exceeded: {messages_per_second} messages/second"))
-        }
+    pub fn messages_limited(per_second: u32, wait: Duration) -> Self {
+        Refusal::rate_limited(format!("Rate limit exceeded: {per_second} messages/second"), wait)
+    }
+
+    pub fn joins_limited(per_second: u32, wait: Duration) -> Self {
+        Refusal::rate_limited(format!("Rate limit exceeded: {per_second} joins/second"), wait)
+    }
+
+    /// Rounded up: who comes back after that many milliseconds is let in.
+    fn rate_limited(message: String, wait: Duration) -> Self {
+        let wait = wait.as_nanos().div_ceil(1_000_000) as u64;
+        Refusal { retry_after_ms: Some(wait), ..Refusal::new(Code::RateLimited, message) }
     }
 
     /// The ack: `{ "error": { "code", "message", "retry_after_ms"? } }`.
@@ -119,9 +128,13 @@ impl Refusal {
         json!({ "message": self.message, "code": self.code })
     }
 
-    /// The payload of CONNECT_ERROR: `{ "message", "data": { "code" } }`.
+    /// The payload of CONNECT_ERROR: `{ "message", "data": { "code", "retry_after_ms"? } }`.
     pub fn connect_error(&self) -> Value {
-        json!({ "message": self.message, "data": { "code": self.code } })
+        let mut data = json!({ "code": self.code });
+        if let Some(wait) = self.retry_after_ms {
+            data["retry_after_ms"] = wait.into();
+        }
+        json!({ "message": self.message, "data": data })
     }
 }
 
@@ -144,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_rate_limit_says_when_to_come_back() {
-        let refusal = Refusal::rate_limited(10, 250);
+        let refusal = Refusal::messages_limited(10, Duration::from_micros(249_001));
         assert_eq!(
             refusal.answer(),
             json!({ "error": { "code": "rate_limited", "message": "Rate limit exceeded: 10 messages/second",
@@ -162,5 +175,7 @@ mod tests {
             Refusal::unauthenticated().connect_error(),
             json!({ "message": "Authentication required", "data": { "code": "unauthenticated" } })
         );
+        let limited = Refusal::joins_limited(1, Duration::from_millis(7)).connect_error();
+        assert_eq!(limited["data"], json!({ "code": "rate_limited", "retry_after_ms": 7 }));
     }
 }

@@ -49,6 +49,7 @@ export class Chat {
   #failures = 0;
   #retry;
   #joining;
+  #joinLater;
   #hold;
   #moving = null;
   /** The refusal that an ack carried last: the node says each a second time, as an event. */
@@ -157,8 +158,12 @@ export class Chat {
     this.#first = null;
     this.#failures = 0;
     if (!this.#moving) this.#say({ phase: "up" });
-    for (const room of this.rooms.values()) if (room.state === "out") this.#ask(room);
+    this.#askForAll();
     this.#pump();
+  }
+
+  #askForAll() {
+    for (const room of this.rooms.values()) if (room.state === "out") this.#ask(room);
   }
 
   #ask(room) {
@@ -179,12 +184,20 @@ export class Chat {
     }, JOIN_WITHIN);
   }
 
-  /** Some refusals may be another node's yes; the others end the wish. */
-  #joinRefused(room, { code, message }) {
+  /** A limit is waited for; some refusals may be another node's yes; the others end the wish. */
+  #joinRefused(room, { code, message, retry_after_ms: wait = UNNAMED_WAIT }) {
+    if (code === "rate_limited") return this.#askLater(room, Math.min(wait, LONGEST_WAIT));
     if (TRY_AGAIN.has(code)) return this.#closed(message);
     this.#giveUp(room, message);
     if (room === this.#first) this.#ready();
     if (this.rooms.size === 0) this.#lost("idle");
+  }
+
+  #askLater(room, wait) {
+    room.state = "out";
+    clearTimeout(this.#joinLater);
+    // A node that is going away is asked for nothing: the next one is.
+    this.#joinLater = setTimeout(() => this.#link.phase === "up" && this.#askForAll(), wait);
   }
 
   #giveUp(room, message) {
@@ -307,6 +320,7 @@ export class Chat {
     this.#connection?.close();
     this.#connection = this.#first = this.#refusal = null;
     clearTimeout(this.#joining);
+    clearTimeout(this.#joinLater);
     clearTimeout(this.#moving?.soon);
     clearTimeout(this.#moving?.latest);
     this.#moving = null;

@@ -26,6 +26,7 @@ use crate::log;
 use crate::phase::{Life, Phase};
 use crate::pubsub;
 use crate::socket::Broadcasts;
+use crate::socket::{Broadcasts, JoinRate};
 use crate::socket::gate::Gate;
 use crate::telemetry::{Metrics, Observed, Reload, Telemetry, measure_lag};
 
@@ -153,6 +154,7 @@ impl Frame {
             accept: engine.accept,
             origins: self.settings.origins.clone(),
             patience: self.settings.ping_timeout,
+            joins: JoinRate::new(self.settings.join_rate_limit, self.settings.rooms_per_socket),
             send_buffer: self.settings.send_buffer,
             deflate: self.settings.deflate_threshold.map(|_| Arc::clone(&self.deflate)),
             life: self.life.clone(),

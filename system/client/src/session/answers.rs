@@ -53,8 +53,7 @@ impl Session {
         let left = !self.wants(&room);
         match refusal.code {
             Code::RateLimited | Code::Unavailable => {
-                let wait = refusal.retry_after_ms.unwrap_or(UNNAMED_WAIT).min(LONGEST_WAIT);
-                self.hold_until = self.hold_until.max(Some(now + Duration::from_millis(wait)));
+                self.hold_until = self.hold_until.max(Some(now + wait(&refusal)));
             }
             Code::Draining => self.draining(Draining { reconnect_within_ms: UNNAMED_WAIT }, now),
             _ => {}
@@ -68,14 +67,17 @@ impl Session {
         self.tell(now, what);
     }
 
-    /// A refusal that may be another node's yes ends the connection, any other the wish.
+    /// A limit is waited for; a refusal that may be another node's yes ends the connection, any other the wish.
     fn join_answered(&mut self, room: &Room, answer: Result<Joined, Refusal>, now: Instant) -> Result<(), Why> {
         match answer {
             Ok(joined) if joined.room == *room => self.entered(joined, now),
             Ok(joined) => Err(Malformed::new("joined another room", joined.room.as_str()).into()),
-            Err(refusal) if matches!(refusal.code, Code::Draining | Code::Unavailable | Code::RateLimited) => {
-                Err(Why::Rejected(refusal))
+            Err(refusal) if refusal.code == Code::RateLimited => {
+                self.join_after = self.join_after.max(Some(now + wait(&refusal)));
+                self.fall_out(room, now);
+                Ok(())
             }
+            Err(refusal) if matches!(refusal.code, Code::Draining | Code::Unavailable) => Err(Why::Rejected(refusal)),
             Err(refusal) => {
                 self.give_up(room, refusal, now);
                 Ok(())
@@ -87,4 +89,8 @@ impl Session {
     fn leave_answered(&mut self, room: &Room, answer: Result<Left, Refusal>, now: Instant) {
         self.leave_done(room, answer.ok(), now);
     }
+}
+
+fn wait(refusal: &Refusal) -> Duration {
+    Duration::from_millis(refusal.retry_after_ms.unwrap_or(UNNAMED_WAIT).min(LONGEST_WAIT))
 }

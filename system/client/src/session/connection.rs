@@ -30,12 +30,14 @@ impl Session {
             self.fall_out(&room, now);
         }
         self.hold_until = None;
+        self.join_after = None;
         self.changed = true;
         self.node = (node + 1) % self.config.nodes.len();
         if moved_on { Duration::ZERO } else { self.backoff.next(&mut self.random) }
     }
 
-    fn fall_out(&mut self, room: &Room, now: Instant) {
+    /// We are not in the room, whatever we asked for.
+    pub(super) fn fall_out(&mut self, room: &Room, now: Instant) {
         let Some(membership) = self.rooms.get_mut(room) else { return };
         let leaving = matches!(membership.state, State::Leaving { .. });
         membership.state = State::Out;

@@ -33,6 +33,7 @@ impl Session {
             self.tell(now, What::Unknown { id, room, why: Unresolved::Horizon });
         }
         self.hold_until = self.hold_until.filter(|until| now < *until);
+        self.join_after = self.join_after.filter(|until| now < *until);
     }
 
     pub(super) fn unanswered(&mut self, attempt: Attempt, now: Instant, what: fn(Attempt) -> What) {
@@ -92,7 +93,7 @@ impl Session {
         let by = now + self.config.join_timeout;
         let room = room.clone();
         let what = match membership.state {
-            State::Out if membership.wanted => {
+            State::Out if membership.wanted && self.join_after.is_none() => {
                 membership.state = State::Joining { by };
                 let join = Join { room: room.clone(), offset: membership.position };
                 line.ask(event::JOIN, &join, Pending::Join { room: room.clone() });
@@ -128,6 +129,6 @@ impl Session {
         let line = self.line.as_ref().and_then(|line| line.deadline(now));
         let rooms = self.rooms.values().filter_map(Membership::due).min();
         let outbox = self.outbox.deadline(self.config.retry_horizon);
-        [line, rooms, outbox, self.hold_until].into_iter().flatten().min()
+        [line, rooms, outbox, self.hold_until, self.join_after].into_iter().flatten().min()
     }
 }

@@ -142,7 +142,7 @@ async fn a_rate_limit_is_waited_out() {
     let mut peer = node.settle("r").await;
     let heard = peer.hear().await;
     let refused = Instant::now();
-    peer.answer(&heard, Refusal::rate_limited(10, 120).answer()).await;
+    peer.answer(&heard, Refusal::messages_limited(10, Duration::from_millis(120)).answer()).await;
 
     let heard = peer.hear().await;
     assert!(refused.elapsed() >= Duration::from_millis(120), "came back after {:?}", refused.elapsed());

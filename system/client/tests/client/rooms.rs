@@ -1,5 +1,7 @@
 //! Joining and leaving.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use system_client::{What, Why};
 use system_protocol::{Code, Refusal};
@@ -96,6 +98,42 @@ async fn a_refused_room_is_given_up_and_the_others_stay() {
     user.until(|what| matches!(what, What::Unsent { id, .. } if id.as_str() == waiting).then_some(())).await;
     peer.say("chat-message", message("a", 1)).await;
     assert_eq!(user.receipts(1).await, [(1, false, false)]);
+}
+
+#[tokio::test]
+async fn a_limit_on_joins_is_waited_out_on_the_same_connection() {
+    let node = Node::bind().await;
+    let mut user = User::start(quick(&[&node]));
+    user.client.join(room("a"), None);
+    let mut peer = node.settle("a").await;
+    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    user.client.join(room("b"), Some(offset(1)));
+    let waiting = user.send("b", "x");
+    let join = peer.hear().await;
+    let refused = Instant::now();
+    peer.answer(&join, Refusal::joins_limited(1, Duration::from_millis(120)).answer()).await;
+
+    let again = peer.hear().await;
+    assert!(refused.elapsed() >= Duration::from_millis(120), "came back after {:?}", refused.elapsed());
+    assert_eq!((&again.event, &again.payload), (&join.event, &join.payload), "with nothing sent before");
+    peer.answer(&again, joined("b", 1, 1, true)).await;
+    assert_eq!(peer.hear().await.payload["id"], json!(waiting));
+}
+
+#[tokio::test]
+async fn a_room_that_is_left_while_joins_are_limited_is_joined_no_more() {
+    let node = Node::bind().await;
+    let mut user = User::start(quick(&[&node]));
+    user.client.join(room("a"), None);
+    let mut peer = node.settle("a").await;
+    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    user.client.join(room("b"), None);
+    let join = peer.hear().await;
+    user.client.leave(&room("b"));
+    peer.answer(&join, Refusal::joins_limited(1, Duration::from_millis(1)).answer()).await;
+    user.until(|what| matches!(what, What::Left { left } if left.room == room("b")).then_some(())).await;
+    let sent = user.send("a", "x");
+    assert_eq!(peer.hear().await.payload["id"], json!(sent), "neither a join nor a leave");
 }
 
 #[tokio::test]

@@ -71,6 +71,10 @@ pub struct Args {
     #[arg(long, env = "CHAT_RATE_LIMIT", value_name = "NUMBER", default_value_t = limits::MESSAGES_PER_SECOND.to_string())]
     pub rate_limit: String,
 
+    /// Joins per second and socket, beyond twice as many at once as it may be in rooms
+    #[arg(long, env = "CHAT_JOIN_RATE_LIMIT", value_name = "NUMBER", default_value_t = limits::JOINS_PER_SECOND.to_string())]
+    pub join_rate_limit: String,
+
     /// HTTP requests per quarter of an hour and address
     #[arg(long, env = "CHAT_HTTP_RATE_LIMIT", value_name = "NUMBER", default_value_t = limits::HTTP_REQUESTS.to_string())]
     pub http_rate_limit: String,

@@ -46,6 +46,8 @@ pub struct Settings {
     /// Requests per quarter of an hour and address.
     pub http_rate_limit: u32,
     /// Of any kind.
+    /// Joins per second and socket, beyond twice as many at once as it may be in rooms.
+    pub join_rate_limit: u32,
     pub connections_per_address: usize,
     pub rooms_per_socket: usize,
     pub ping_interval: Duration,
@@ -172,6 +174,7 @@ impl Reader {
             http_rate_limit: self.number("http_rate_limit", &args.http_rate_limit, 1..=1_000_000)?,
             connections_per_address: self.number(
                 "connections_per_address",
+            join_rate_limit: self.number("join_rate_limit", &args.join_rate_limit, 1..=1_000_000)?,
                 &args.connections_per_address,
                 1..=1_000_000,
             )?,

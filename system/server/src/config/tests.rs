@@ -53,7 +53,7 @@ fn nothing_is_needed_on_loopback() {
     let settings = read(&[]).unwrap();
     assert!(matches!(settings.delivery, Delivery::Memory));
     assert!(matches!(settings.auth, Authenticator::None));
-    assert_eq!((settings.rate_limit, settings.http_rate_limit), (10, 100));
+    assert_eq!((settings.rate_limit, settings.join_rate_limit, settings.http_rate_limit), (10, 1, 100));
     assert_eq!((settings.rooms_per_socket, settings.connections_per_address), (50, 1000));
     assert_eq!((settings.ping_interval, settings.ping_timeout), (Duration::from_secs(25), Duration::from_secs(10)));
     assert_eq!((settings.handshake_timeout, settings.drain_within), (Duration::from_secs(10), Duration::from_secs(10)));
@@ -70,6 +70,7 @@ fn a_value_that_cannot_be_read_names_its_flag() {
     for (flag, values) in [
         ("--listen", &["", "3000", "localhost:3000", "127.0.0.1:70000"][..]),
         ("--rate-limit", &["0", "ten", "10.5", ""]),
+        ("--join-rate-limit", &["0", "x"]),
         ("--http-rate-limit", &["0", "x"]),
         ("--connections-per-address", &["0", "x"]),
         ("--rooms-per-socket", &["0", "x"]),

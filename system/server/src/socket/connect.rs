@@ -13,7 +13,9 @@ use socketioxide::handler::{ConnectHandler, DisconnectHandler, FromConnectParts,
 use socketioxide::socket::{DisconnectReason, Socket};
 use system_protocol::{Auth, Code, Offset, Refusal, Room, event};
 use system_wire::{Connection, Voice};
+use tokio::time::Instant;
 
+use super::conduct::Conduct;
 use super::connect_error::Refused;
 use super::intake::{self, Intake, Read, Request};
 use super::outbox::{Ending, Outbox};
@@ -22,6 +24,7 @@ use crate::auth::Identity;
 use crate::backend::Backend;
 use crate::chat::Chat;
 use crate::phase::Phase;
+use crate::telemetry::add;
 
 /// The events of a client, and how each is read.
 const EVENTS: [(&str, Read); 3] =
@@ -34,10 +37,36 @@ pub(crate) fn handler<A: Adapter, B: Backend<Adapter = A>>(
     let starting = Arc::clone(&chat);
     let start = move |Arrived(socket): Arrived<A>| start(starting, socket);
     start.with(move |Arrived(socket): Arrived<A>, TryData(payload): TryData<Json>| {
-        let admitted = admit(&chat, &socket, payload.ok().as_ref());
-        let admitted = admitted.inspect_err(|refusal| chat.metrics.connect_refused(refusal.code));
+        let line = Line::of(&socket);
+        let admitted = line.as_ref().ok_or_else(|| Refusal::new(Code::Unavailable, "No connection"));
+        let admitted = admitted.and_then(|line| admit(&chat, line, &socket, payload.ok().as_ref()));
+        let admitted = admitted.inspect_err(|refusal| refused(&chat, line.as_ref(), refusal.code));
         async move { admitted.map_err(Refused) }
     })
+}
+
+/// Below a socket: every transport was made by our gate, and has one, until it is gone.
+struct Line {
+    connection: Arc<Connection>,
+    conduct: Arc<Conduct>,
+}
+
+impl Line {
+    fn of<A: Adapter>(socket: &Socket<A>) -> Option<Line> {
+        let parts = &socket.req_parts().extensions;
+        let connection = parts.get::<Weak<Connection>>().and_then(Weak::upgrade)?;
+        Some(Line { connection, conduct: Arc::clone(parts.get::<Arc<Conduct>>()?) })
+    }
+}
+
+fn refused<B>(chat: &Chat<B>, line: Option<&Line>, code: Code) {
+    chat.metrics.connect_refused(code);
+    if let Some(Line { connection, conduct }) = line
+        && conduct.refused(code)
+    {
+        add(&chat.metrics.unruly);
+        connection.cut();
+    }
 }
 
 /// Who was let in, on the way from the middleware to the handler. It does not hold the socket, in whose extensions it
@@ -49,6 +78,7 @@ struct Admitted {
     voice: Voice,
     requests: UnboundedReceiver<Request>,
     ending: Arc<Ending>,
+    conduct: Arc<Conduct>,
 }
 
 /// Extensions are cloned when they are read; this one is taken once.
@@ -57,6 +87,7 @@ struct Waiting(Arc<Mutex<Option<Admitted>>>);
 
 fn admit<B: Backend>(
     chat: &Arc<Chat<B>>,
+    Line { connection, conduct }: &Line,
     socket: &Arc<Socket<B::Adapter>>,
     payload: Option<&Json>,
 ) -> Result<(), Refusal> {
@@ -66,12 +97,10 @@ fn admit<B: Backend>(
     let Auth { token, room, offset } = Auth::parse(payload)?;
     let identity = chat.auth.identify(&token)?;
     identity.may_join(&room)?;
-    // Every transport was made by our gate, and has one.
-    let connection = socket.req_parts().extensions.get::<Weak<Connection>>().and_then(Weak::upgrade);
-    let connection = connection.ok_or_else(|| Refusal::new(Code::Unavailable, "No connection"))?;
+    conduct.join(Instant::now())?;
     let (queue, requests) = mpsc::unbounded();
     for (event, read) in EVENTS {
-        socket.on(event, Intake::new(read, queue.clone(), Arc::clone(&connection)));
+        socket.on(event, Intake::new(read, queue.clone(), Arc::clone(connection)));
     }
     let voice = connection.voice();
     let ending = Ending::of(voice.clone());
@@ -79,7 +108,8 @@ fn admit<B: Backend>(
     socket.on_disconnect(Gone(Arc::clone(&ending)));
     // Nothing of this session overtakes the answer to its CONNECT, which is queued next.
     connection.hold();
-    let admitted = Admitted { identity, room, offset, voice, requests, ending };
+    let conduct = Arc::clone(conduct);
+    let admitted = Admitted { identity, room, offset, voice, requests, ending, conduct };
     socket.extensions.insert(Waiting(Arc::new(Mutex::new(Some(admitted)))));
     Ok(())
 }
@@ -87,10 +117,10 @@ fn admit<B: Backend>(
 async fn start<A: Adapter, B: Backend<Adapter = A>>(chat: Arc<Chat<B>>, socket: Arc<Socket<A>>) {
     let waiting = socket.extensions.remove::<Waiting>();
     let admitted = waiting.and_then(|Waiting(admitted)| admitted.lock().expect("it is only taken").take());
-    let Some(Admitted { identity, room, offset, voice, requests, ending }) = admitted else { return };
+    let Some(Admitted { identity, room, offset, voice, requests, ending, conduct }) = admitted else { return };
     let outbox = Arc::new(Outbox::new(socket, voice, &chat));
     // Boxed before it is a future, which would hold it more than once.
-    Box::new(Session::new(chat, identity, outbox, requests, ending)).run(room, offset).await;
+    Box::new(Session::new(chat, identity, outbox, requests, ending, conduct)).run(room, offset).await;
 }
 
 /// Runs in the reader, before the next packet is read: nothing of this session reaches a later one.

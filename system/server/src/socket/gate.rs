@@ -19,6 +19,7 @@ use system_wire::{Connection, Locked, Settings, Transport, Wire, upgrade};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::conduct::{Conduct, JoinRate};
 use super::connect_error;
 use crate::http::{Origins, Place};
 use crate::phase::{Life, Phase};
@@ -40,6 +41,7 @@ pub(crate) struct Gate {
     pub(crate) patience: Duration,
     /// Bytes that may wait for it.
     pub(crate) send_buffer: usize,
+    pub(crate) joins: JoinRate,
     /// `None`: no compression.
     pub(crate) deflate: Option<Arc<Deflate>>,
     pub(crate) life: Life,
@@ -135,7 +137,7 @@ impl Gate {
         let (connection, wire) = Connection::new(transport, early, settings, counted);
         let peer = self.deflate.as_ref().map_or_else(Peer::default, |deflate| deflate.peer(agreed));
         let wire = wire.compressed(peer, limits::PAYLOAD_BYTES);
-        (self.accept)(wire, engine_request(&connection));
+        (self.accept)(wire, engine_request(&connection, Conduct::new(self.joins)));
     }
 }
 
@@ -160,11 +162,11 @@ impl Drop for Counted {
     }
 }
 
-/// What socketioxide sees of the request, and keeps as long as the socket: the protocol and a way to the connection,
-/// no headers.
-fn engine_request(connection: &Arc<Connection>) -> Request<()> {
+/// What socketioxide sees of the request, and keeps as long as the socket: the protocol, a way to the connection and its
+/// account, no headers.
+fn engine_request(connection: &Arc<Connection>, conduct: Conduct) -> Request<()> {
     let request = Request::get("/socket.io/?EIO=4&transport=websocket").extension(Arc::downgrade(connection));
-    request.body(()).expect("the URI is constant")
+    request.extension(Arc::new(conduct)).body(()).expect("the URI is constant")
 }
 
 /// RFC 6455, section 4.2.1.

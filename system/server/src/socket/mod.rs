@@ -7,6 +7,7 @@
 //! to a whole room is made once, as a [`broadcast`].
 
 mod broadcast;
+mod conduct;
 mod connect;
 mod connect_error;
 pub(crate) mod gate;
@@ -15,5 +16,6 @@ mod outbox;
 mod session;
 
 pub(crate) use broadcast::Broadcasts;
+pub(crate) use conduct::JoinRate;
 pub(crate) use connect::handler;
 pub(crate) use outbox::{Outbox, event_frame};

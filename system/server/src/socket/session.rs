@@ -18,6 +18,7 @@ use system_wire::Connection;
 use tokio::task::coop;
 use tokio::time::Instant;
 
+use super::conduct::Conduct;
 use super::intake::{Ack, Asked, Request};
 use super::outbox::{Answer, Ending, Outbox};
 use crate::auth::{self, Identity};
@@ -45,6 +46,7 @@ pub(super) struct Session<B: Backend> {
     rooms: HashMap<Room, Place>,
     parked: usize,
     limit: RateLimit,
+    conduct: Arc<Conduct>,
     doing: FuturesUnordered<Doing>,
 }
 
@@ -80,14 +82,15 @@ impl<B: Backend> Session<B> {
         outbox: Arc<Outbox<B::Adapter>>,
         requests: UnboundedReceiver<Request>,
         ending: Arc<Ending>,
+        conduct: Arc<Conduct>,
     ) -> Self {
         let limit = RateLimit::new(chat.rate_limit);
         let membership = chat.backend.session(Arc::clone(&outbox));
         let (rooms, doing) = (HashMap::new(), FuturesUnordered::new());
-        Session { chat, identity, outbox, requests, ending, membership, rooms, parked: 0, limit, doing }
+        Session { chat, identity, outbox, requests, ending, membership, rooms, parked: 0, limit, conduct, doing }
     }
 
-    /// Enters the room of CONNECT, and runs until the client is gone, by whatever way.
+    /// Enters the room of CONNECT, which was found to be allowed, and runs until the client is gone, by whatever way.
     pub(super) async fn run(mut self: Box<Self>, room: Room, offset: Option<Offset>) {
         self.chat.metrics.session(None, Some(0));
         let mut life = self.chat.life.follow();
@@ -104,7 +107,7 @@ impl<B: Backend> Session<B> {
         let patience = self.chat.handshake_timeout;
         let expired = expired(self.identity.expires());
         tokio::pin!(expired);
-        self.join(Join { room, offset }, Answer::Event);
+        self.enter(room, offset, Answer::Event);
         loop {
             tokio::select! {
                 biased;
@@ -153,7 +156,7 @@ impl<B: Backend> Session<B> {
                 self.refuse(ack, &charged.err().unwrap_or(refusal));
             }
             Asked::Submit(submit) => self.submit(submit, ack, arrived),
-            Asked::Join(join) => self.join(join, Answer::Ack(ack)),
+            Asked::Join(join) => self.join(join, ack, arrived),
             Asked::Leave(leave) => self.leave(leave, ack, arrived),
         }
     }
@@ -189,32 +192,29 @@ impl<B: Backend> Session<B> {
         self.doing.push(Box::pin(async move { Done::Sent(sending, outcome.await) }));
     }
 
-    fn join(&mut self, join: Join, answer: Answer) {
-        let Join { room, offset } = join;
-        if let Some(Place::Joining(_)) = self.rooms.get(&room) {
-            return self.join_again(&room, offset, &answer);
+    fn join(&mut self, join: Join, ack: Ack, arrived: Instant) {
+        // Two joins of one room at once: the second is answered when the first is through.
+        if let Some(Place::Joining(_)) = self.rooms.get(&join.room) {
+            return self.park(&join.room.clone(), Request { asked: Asked::Join(join), ack, arrived });
         }
-        if !self.rooms.contains_key(&room)
-            && let Err(refusal) = self.may_enter(&room)
-        {
-            return self.refuse(answer.ack(), &refusal);
+        match self.may_enter(&join.room).and_then(|()| self.conduct.join(Instant::now())) {
+            Ok(()) => self.enter(join.room, join.offset, Answer::Ack(ack)),
+            Err(refusal) => self.refuse(ack, &refusal),
         }
-        // A room that was joined before is asked too: it answers its position, and keeps its turn among requests.
+    }
+
+    /// A room that was joined before is asked too: it answers its position, and keeps its turn among requests.
+    fn enter(&mut self, room: Room, offset: Option<Offset>, answer: Answer) {
         self.change_rooms(|rooms| rooms.insert(room.clone(), Place::Joining(VecDeque::new())));
         self.outbox.expect(room.clone(), answer);
         let (resumed, joining) = (offset.is_some(), self.chat.backend.join(&self.membership, room.clone(), offset));
         self.doing.push(Box::pin(async move { Done::Joined { room, resumed, result: joining.await } }));
     }
 
-    /// Two joins of one room at once: the second is answered when the first is through.
-    fn join_again(&mut self, room: &Room, offset: Option<Offset>, answer: &Answer) {
-        if let Answer::Ack(ack) = *answer {
-            let asked = Asked::Join(Join { room: room.clone(), offset });
-            self.park(room, Request { asked, ack, arrived: Instant::now() });
-        }
-    }
-
     fn may_enter(&self, room: &Room) -> Result<(), Refusal> {
+        if self.rooms.contains_key(room) {
+            return Ok(());
+        }
         self.identity.may_join(room)?;
         let limit = self.chat.rooms_per_socket;
         if self.rooms.len() < limit {
@@ -231,6 +231,7 @@ impl<B: Backend> Session<B> {
         match self.chat.backend.leave(&self.membership, &leave.room) {
             None => self.refuse(ack, &not_in(&leave.room)),
             Some(left) => {
+                self.conduct.taken();
                 let _ = self.outbox.ack(ack, &left);
             }
         }
@@ -264,10 +265,11 @@ impl<B: Backend> Session<B> {
                     (false, true) => RESUME_FRESH,
                 };
                 add(&self.chat.metrics.resumes[outcome]);
+                self.conduct.taken();
                 self.rooms.insert(room.clone(), Place::In);
             }
             Err(refusal) => {
-                let _ = self.outbox.refuse(self.outbox.unexpect(room), &refusal);
+                self.refuse(self.outbox.unexpect(room), &refusal);
                 self.chat.metrics.session(Some(before), Some(self.rooms.len()));
             }
         }
@@ -277,7 +279,7 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    /// What waited was charged when it came.
+    /// A message that waited was charged when it came.
     fn unpark(&mut self, request: Request) {
         let Request { asked, ack, arrived } = request;
         match asked {
@@ -289,7 +291,7 @@ impl<B: Backend> Session<B> {
                     Some(Place::In) => self.send(room, submit, ack, arrived),
                 }
             }
-            Asked::Join(join) => self.join(join, Answer::Ack(ack)),
+            Asked::Join(join) => self.join(join, ack, arrived),
             Asked::Leave(leave) => self.leave(leave, ack, arrived),
             Asked::Invalid { refusal, .. } => self.refuse(ack, &refusal),
         }
@@ -300,6 +302,7 @@ impl<B: Backend> Session<B> {
             Outcome::Unknown => add(&self.chat.metrics.indeterminate),
             Outcome::Refused(refusal) => self.refuse(sending.ack, &refusal),
             Outcome::Stored { sent, duplicate } => {
+                self.conduct.taken();
                 let offset = sent.offset.map(|offset| offset.to_string()).unwrap_or_default();
                 let span = tracing::info_span!(
                     target: TARGET, "chat.ack",
@@ -314,13 +317,16 @@ impl<B: Backend> Session<B> {
     }
 
     fn charge(&mut self, key: Option<(Room, MessageId)>) -> Result<(), Refusal> {
-        let wait = self.limit.admit(Instant::now(), key);
-        // Rounded up: who comes back after that many milliseconds is let in.
-        wait.map_err(|wait| Refusal::rate_limited(self.chat.rate_limit, wait.as_nanos().div_ceil(1_000_000) as u64))
+        let admitted = self.limit.admit(Instant::now(), key);
+        admitted.map_err(|wait| Refusal::messages_limited(self.chat.rate_limit, wait))
     }
 
     fn refuse(&self, ack: Ack, refusal: &Refusal) {
         let _ = self.outbox.refuse(ack, refusal);
+        if self.conduct.refused(refusal.code) {
+            add(&self.chat.metrics.unruly);
+            self.outbox.close();
+        }
     }
 
     fn change_rooms<T>(&mut self, change: impl FnOnce(&mut HashMap<Room, Place>) -> T) -> T {

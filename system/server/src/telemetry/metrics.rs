@@ -65,6 +65,7 @@ pub(crate) trait Observed: Send + Sync + 'static {
 
 /// Counts of one node. Cheap to touch from any thread.
 pub(crate) struct Metrics {
+    pub(crate) unruly: AtomicU64,
     pub(crate) connections: AtomicI64,
     pub(crate) connections_total: AtomicU64,
     pub(crate) crowded: AtomicU64,
@@ -102,6 +103,7 @@ impl Metrics {
         let provider = SdkMeterProvider::builder().with_reader(exporter).build();
         let meter = provider.meter("chat-node");
         Metrics {
+            unruly: AtomicU64::default(),
             connections: AtomicI64::default(),
             connections_total: AtomicU64::default(),
             crowded: AtomicU64::default(),
@@ -204,7 +206,8 @@ impl Metrics {
 
     fn observe_ourselves(self: &Arc<Self>, meter: &Meter) {
         type Read = fn(&Metrics) -> u64;
-        let counters: [(&Metric, Read); 6] = [
+            (&names::CONNECTIONS_UNRULY, |m| m.unruly.load(Ordering::Relaxed)),
+        let counters: [(&Metric, Read); 7] = [
             (&names::CONNECTIONS_TOTAL, |m| m.connections_total.load(Ordering::Relaxed)),
             (&names::CONNECTIONS_CROWDED, |m| m.crowded.load(Ordering::Relaxed)),
             (&names::MESSAGES_ACCEPTED, |m| m.accepted.load(Ordering::Relaxed)),

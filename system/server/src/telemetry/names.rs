@@ -46,6 +46,8 @@ metrics! {
         "WebSocket connections accepted";
     CONNECTIONS_CROWDED = "chat_connections_crowded_total", Counter, "connections", [],
         "Connections refused because their address has as many as it may";
+    CONNECTIONS_UNRULY = "chat_connections_unruly_total", Counter, "connections", [],
+        "Connections closed because too much in a row was refused on them";
     CONNECTS_REFUSED = "chat_connects_refused_total", Counter, "connects", ["reason"],
         "Sessions refused at CONNECT, by code";
     SESSIONS = "chat_sessions", Gauge, "sessions", ["rooms"],

@@ -110,7 +110,8 @@ fn offset(answer: &Value) -> String {
 #[tokio::test]
 async fn members_of_two_rooms_who_come_leave_and_resume_read_what_was_said() {
     const SEED: u64 = 7692;
-    let server = Server::open(&["--deflate-threshold", "0", "--rate-limit", "1000000"]).await;
+    let limits = ["--rate-limit", "1000000", "--join-rate-limit", "1000000"];
+    let server = Server::open(&[&["--deflate-threshold", "0"], &limits[..]].concat()).await;
     let mut speaker = Client::join_with(&server, json!({ "token": "speaker", "room": "a" })).await.0;
     speaker.call("join", json!({ "room": "b" })).await;
     // It compresses nothing, and hears everything.

@@ -1,8 +1,10 @@
-//! One address does not take all the places: neither by many connections nor by slow ones.
+//! Nobody takes all of a node: neither by many connections nor by joining or asking in vain over and over.
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::client::{Client, Packet};
 use crate::server::{PATIENCE, Server};
 
 const UPGRADE: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: n\r\nConnection: Upgrade\r\n\
@@ -38,4 +40,69 @@ async fn an_address_has_so_many_connections_and_no_other_pays_for_it() {
     held.pop();
     server.metric_once("chat_connections", |connections| connections < 2.5).await;
     assert_eq!(upgrade(&server, "9.9.9.9").await.0, 101, "a place that was left is free again");
+}
+
+/// Each time with an offset from before everything, so that it would all be said again.
+#[tokio::test]
+async fn joins_have_a_limit_however_they_are_asked_for() {
+    let server = Server::open(&["--rooms-per-socket", "5"]).await;
+    let (mut ann, joined) = Client::join_with(&server, json!({ "token": "ann" })).await;
+    let begin = &joined["offset"];
+    let mut refused = json!(null);
+    for n in 1.. {
+        assert!(n <= 15, "nothing limits it");
+        let answer = ann.call("join", json!({ "room": "r", "offset": begin })).await;
+        if !answer["error"].is_null() {
+            assert!(n >= 10, "the {n}th is refused: {answer}");
+            refused = answer["error"].clone();
+            break;
+        }
+        ann.call("leave", json!({ "room": "r" })).await;
+    }
+    assert_eq!(
+        (&refused["code"], &refused["message"]),
+        (&json!("rate_limited"), &json!("Rate limit exceeded: 1 joins/second"))
+    );
+    let wait = refused["retry_after_ms"].as_u64().unwrap();
+    assert!((1..=1000).contains(&wait), "{wait}");
+
+    // Nor by another session on the same connection.
+    ann.write("41".to_owned()).await;
+    ann.connect(&json!({ "token": "ann", "offset": begin })).await;
+    match ann.take(|packet| matches!(packet, Packet::Connected | Packet::Refused(_))).await {
+        Packet::Refused(error) => assert_eq!(error["data"]["code"], "rate_limited", "{error}"),
+        other => panic!("{other:?}"),
+    }
+    // What the node said is waited for, and not a moment longer than it said.
+    tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+    ann.connect(&json!({ "token": "ann", "offset": begin })).await;
+    ann.take(|packet| *packet == Packet::Connected).await;
+}
+
+#[tokio::test]
+async fn who_asks_only_in_vain_is_closed_and_nobody_else() {
+    let server = Server::open(&[]).await;
+    let mut bob = Client::join(&server, "bob").await;
+    let mut ann = Client::join(&server, "ann").await;
+    for n in 0..99 {
+        assert_eq!(ann.call("leave", json!({ "room": "r" })).await["error"]["code"], "not_in_room", "the {n}th");
+    }
+    assert!(ann.call("chat-message", json!({ "content": "a good one" })).await["error"].is_null());
+    for _ in 0..100 {
+        ann.try_write("42[\"leave\",{\"room\":\"r\"}]").await;
+    }
+    ann.closed().await;
+
+    // Nor are tokens tried one after the other.
+    let mut eve = Client::dial(&server).await;
+    let mut tried = 0;
+    while !eve.inbox.contains(&Packet::Closed) {
+        tried += 1;
+        // One that comes too soon after a refusal may go unread.
+        assert!(tried <= 300, "still open");
+        eve.try_write("40{\"token\":\"no name!\"}").await;
+        eve.settle().await;
+    }
+    assert!((server.metric("chat_connections_unruly_total").await - 2.0).abs() < 0.5);
+    assert!(bob.call("chat-message", json!({ "content": "here" })).await["error"].is_null());
 }

@@ -106,10 +106,7 @@ async fn two_people_chat_by_keyboard_alone_and_every_text_is_text() {
     ann.tab.until("it is announced", "announcer.textContent.includes('bob: and hello')").await;
 
     assert_eq!(ann.focus_order(FOCUS_ORDER[0]).await, FOCUS_ORDER, "what Tab reaches, and it is visible there");
-    ann.tab.focus("room").await;
-    ann.tab.insert("side").await;
-    ann.tab.press("Enter").await;
-    ann.tab.until("the other room", "document.getElementById('room-name').textContent === 'side'").await;
+    ann.enter("side").await;
     ann.say("nobody here").await;
     ann.sees(&["nobody here"]).await;
     bob.say("still there?").await;
@@ -203,6 +200,27 @@ async fn a_reload_keeps_what_was_said_and_what_waits() {
     ann.sees(&["one", "two", "while away", "three"]).await;
     assert_eq!(bob.contents(2).await, ["while away", "three"]);
     ann.tab.until("an empty queue", "queue.textContent === '' && drafts.childElementCount === 0").await;
+}
+
+#[tokio::test]
+async fn a_limit_on_joins_is_waited_out() {
+    let Some(browser) = browser().await else { return };
+    let server = Server::open(&["--rooms-per-socket", "3"]).await;
+    let mut ann = Reader::open(&browser, &format!("http://{}/", server.address)).await;
+    ann.sign_in("ann", "lobby").await;
+    ann.connected().await;
+    // Faster than anybody could, and into the last to stay.
+    let hurry = "for (let n = 1; n <= 8; n++) {
+        document.getElementById('room').value = `room-${n}`;
+        document.getElementById('join').requestSubmit();
+        if (n < 8) document.getElementById('leave').click();
+    }";
+    ann.tab.eval(&format!("(() => {{ {hurry} }})()")).await;
+    ann.say("here at last").await;
+    ann.sees(&["here at last"]).await;
+    let refused = server.metric("chat_messages_refused_total{reason=\"rate_limited\"}").await;
+    assert!(refused > 0.5, "nothing had to be waited for");
+    assert!((server.metric("chat_connections_total").await - 1.0).abs() < 0.5, "on one connection");
 }
 
 #[tokio::test]

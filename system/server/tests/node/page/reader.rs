@@ -46,6 +46,15 @@ impl Reader {
         assert_eq!(self.tab.eval("document.activeElement.id").await, "content");
     }
 
+    /// Another room, by its name.
+    pub(super) async fn enter(&mut self, room: &str) {
+        self.tab.focus("room").await;
+        self.tab.insert(room).await;
+        self.tab.press("Enter").await;
+        let shown = format!("document.getElementById('room-name').textContent === {}", json!(room));
+        self.tab.until("the other room", &shown).await;
+    }
+
     pub(super) async fn say(&mut self, text: &str) {
         self.tab.focus("content").await;
         self.tab.insert(text).await;
