@@ -27,7 +27,7 @@ const RATE_LIMIT: f64 = 10.0;
 type Contradiction = (String, String);
 
 pub(crate) fn of(drill: &Drill, places: &Places) -> Vec<Mistake> {
-    let whole: [fn(&Drill) -> Option<Contradiction>; 9] = [
+    let whole: [fn(&Drill) -> Option<Contradiction>; 10] = [
         user_faster_than_acks,
         too_few_in_flight,
         durability_without_delay,
@@ -37,6 +37,7 @@ pub(crate) fn of(drill: &Drill, places: &Places) -> Vec<Mistake> {
         window_too_short,
         longer_than_allowed,
         promises_what_fails,
+        no_fence_without_a_log,
     ];
     let mut found: Vec<_> = whole.iter().filter_map(|check| check(drill)).collect();
     for (nth, step) in drill.steps.iter().enumerate() {
@@ -178,6 +179,12 @@ fn promises_what_fails(drill: &Drill) -> Option<Contradiction> {
     let outside = |rule: &&Rule| drill.expect.contract == Contract::AtMostOnce && **rule == Rule::R12;
     let rule = drill.expect.exercises.iter().chain(&drill.expect.fails).find(outside)?;
     Some(at("expect.contract", format!("`at_most_once` promises no durability, so {rule} is outside it")))
+}
+
+/// A node would not start with it.
+fn no_fence_without_a_log(drill: &Drill) -> Option<Contradiction> {
+    let unfenced = drill.cluster.delivery == Delivery::Pubsub && drill.cluster.fence == Fence::None;
+    unfenced.then(|| at("cluster.fence", "`none` means nothing with `pubsub`, which never fences".to_owned()))
 }
 
 fn promises(drill: &Drill, rule: Rule) -> bool {

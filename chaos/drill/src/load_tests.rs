@@ -89,6 +89,12 @@ fn a_short_history_window_is_refused() {
 }
 
 #[test]
+fn plain_pubsub_has_no_fence_to_leave_out() {
+    let told = mistakes(&with("chat_nodes = 3", "chat_nodes = 3\ndelivery = \"pubsub\"\nfence = \"none\""));
+    assert!(told.iter().any(|line| line.starts_with("a.toml:15:9:") && line.contains("never fences")), "{told:#?}");
+}
+
+#[test]
 fn a_cluster_without_a_majority_left_is_refused() {
     let told = mistakes(&with("shards = 3", "shards = 2"));
     assert!(told.iter().any(|line| line.contains("of 2 primaries 1 would be left")), "{told:#?}");

@@ -14,14 +14,17 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Uri;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use rustls::ServerConfig;
 use system_protocol::{MessageId, limits};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 pub use args::Args;
 pub use redis::{Fence, RedisSettings};
 pub use value::Network;
+pub(crate) use value::is_place;
 
 use crate::auth::Authenticator;
 use crate::http::Origins;
@@ -43,11 +46,11 @@ pub struct Settings {
     pub trusted_proxies: Vec<Network>,
     /// Messages per second and socket.
     pub rate_limit: u32,
+    /// Joins per second and socket, beyond twice as many at once as it may be in rooms.
+    pub join_rate_limit: u32,
     /// Requests per quarter of an hour and address.
     pub http_rate_limit: u32,
     /// Of any kind.
-    /// Joins per second and socket, beyond twice as many at once as it may be in rooms.
-    pub join_rate_limit: u32,
     pub connections_per_address: usize,
     pub rooms_per_socket: usize,
     pub ping_interval: Duration,
@@ -171,10 +174,10 @@ impl Reader {
                 .optional("trusted_proxies", args.trusted_proxies.as_deref(), |t| value::list(t, Network::parse))?
                 .unwrap_or_default(),
             rate_limit: self.number("rate_limit", &args.rate_limit, 1..=1_000_000)?,
+            join_rate_limit: self.number("join_rate_limit", &args.join_rate_limit, 1..=1_000_000)?,
             http_rate_limit: self.number("http_rate_limit", &args.http_rate_limit, 1..=1_000_000)?,
             connections_per_address: self.number(
                 "connections_per_address",
-            join_rate_limit: self.number("join_rate_limit", &args.join_rate_limit, 1..=1_000_000)?,
                 &args.connections_per_address,
                 1..=1_000_000,
             )?,
@@ -215,6 +218,9 @@ impl Reader {
             (Some(Kind::PubSub), Some(redis)) if redis.tls.is_some() => {
                 Err(self.wrong("delivery", "pubsub speaks redis:// only, not rediss://"))
             }
+            (Some(Kind::PubSub), Some(redis)) if redis.fence == Fence::None => {
+                Err(self.wrong("fence", "none means nothing with --delivery pubsub, which never fences"))
+            }
             (Some(Kind::PubSub), Some(redis)) => Ok(Delivery::PubSub(redis)),
             (Some(Kind::Log | Kind::PubSub), None) => Err(self.wrong("delivery", "needs --redis (CHAT_REDIS_URLS)")),
             (Some(Kind::Memory), Some(_)) => Err(self.wrong("delivery", "memory does not go with --redis")),
@@ -251,18 +257,11 @@ impl Reader {
     }
 
     fn traces(&self, args: &Args) -> Result<Option<Traces>, WrongSetting> {
-        let Some(endpoint) = args.otlp_endpoint.as_deref().filter(|e| !e.is_empty()) else { return Ok(None) };
-        let endpoint = self.read("otlp_endpoint", endpoint, |text| {
-            let known = text.starts_with("http://") || text.starts_with("https://");
-            if known {
-                Ok(text.trim_end_matches('/').to_owned())
-            } else {
-                Err(format!("{text:?} is not an http:// URL"))
-            }
-        })?;
         let ratio = self.read("otlp_ratio", &args.otlp_ratio, |text| value::number(text, &(0.0..=1.0)))?;
         let delay: u64 = self.number("otlp_delay", &args.otlp_delay, 1..=600_000)?;
         let queue = self.number("otlp_queue", &args.otlp_queue, 16..=1_000_000)?;
+        let Some(endpoint) = args.otlp_endpoint.as_deref().filter(|e| !e.is_empty()) else { return Ok(None) };
+        let endpoint = self.read("otlp_endpoint", endpoint, collector)?;
         Ok(Some(Traces { endpoint, ratio, delay: Duration::from_millis(delay), queue }))
     }
 
@@ -315,9 +314,27 @@ fn deflate_threshold(text: &str) -> Result<Option<usize>, String> {
     value::number(text, &(0..=limits::PAYLOAD_BYTES)).map(Some).map_err(|wrong| format!("{wrong}, nor off"))
 }
 
+/// A word alone would be taken for a target, and everything else be silent.
 fn log_directives(text: &str) -> Result<String, String> {
-    let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
+    let alone = |entry: &&str| !entry.contains('=') && entry.parse::<LevelFilter>().is_err();
+    if let Some(entry) = text.split(',').map(str::trim).find(alone) {
+        return Err(format!("{entry:?} is neither a level (off, error, warn, info, debug, trace) nor TARGET=LEVEL"));
+    }
+    let parsed = EnvFilter::builder().parse(text);
     parsed.map(|_| text.to_owned()).map_err(|error| format!("{text:?} is no list of log directives: {error}"))
+}
+
+/// A URL may hold a password, so that no error repeats it.
+fn collector(text: &str) -> Result<String, String> {
+    let uri = text.parse::<Uri>().ok();
+    let is_one =
+        |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some_and(value::is_place);
+    match uri.filter(is_one) {
+        Some(_) => Ok(text.trim_end_matches('/').to_owned()),
+        None => {
+            Err(format!("{:?} is not a URL of a collector (like http://127.0.0.1:4318)", value::without_user(text)))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ impl Reader {
         let fence = self
             .read("fence", &args.fence, |text| value::choice(text, &[("full", Fence::Full), ("none", Fence::None)]))?;
         let Some(urls) = self.optional("redis", args.redis.as_deref(), urls)? else {
-            return self.without_redis(args).map(|()| None);
+            return self.without_redis(args, fence).map(|()| None);
         };
         let first = &urls[0];
         let password = self.optional("redis_password_file", args.redis_password_file.as_deref(), password)?;
@@ -104,7 +104,7 @@ impl Reader {
         }))
     }
 
-    fn without_redis(&self, args: &Args) -> Result<(), WrongSetting> {
+    fn without_redis(&self, args: &Args, fence: Fence) -> Result<(), WrongSetting> {
         let lonely = [
             ("redis_username", args.redis_username.is_some()),
             ("redis_password_file", args.redis_password_file.is_some()),
@@ -112,6 +112,9 @@ impl Reader {
             #[cfg(debug_assertions)]
             ("broken", args.broken.is_some()),
         ];
+        if fence == Fence::None {
+            return Err(self.wrong("fence", "none means nothing without --redis (CHAT_REDIS_URLS)"));
+        }
         match lonely.into_iter().find(|(_, given)| *given) {
             Some((id, _)) => Err(self.wrong(id, "means nothing without --redis (CHAT_REDIS_URLS)")),
             None => Ok(()),
@@ -137,7 +140,7 @@ fn urls(text: &str) -> Result<Vec<Url>, String> {
 
 /// A URL may hold a password, so that no error repeats it.
 fn url(text: &str) -> Result<Url, String> {
-    let shown = text.rsplit_once('@').map_or(text, |(_, rest)| rest).to_owned();
+    let shown = value::without_user(text);
     let wrong = || format!("{shown:?} is not a URL of a Redis node (like redis://127.0.0.1:7000)");
     let parsed = redis::parse_redis_url(text).ok_or_else(wrong)?;
     let tls = match parsed.scheme() {

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use axum::http::uri::Authority;
+
 pub(super) fn number<N: FromStr + PartialOrd + std::fmt::Display>(
     text: &str,
     range: &RangeInclusive<N>,
@@ -37,12 +39,23 @@ pub(super) fn list<T>(text: &str, entry: impl Fn(&str) -> Result<T, String>) -> 
         .collect()
 }
 
+/// A URL as it may be shown: what stands before the host may be a secret.
+pub(super) fn without_user(url: &str) -> &str {
+    url.rsplit_once('@').map_or(url, |(_, rest)| rest)
+}
+
 /// As [`duration`] reads it, in the largest unit that it is a whole number of.
 pub(super) fn written(time: Duration) -> String {
     let millis = time.as_millis();
     let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
     let unit = units.into_iter().find(|(_, length)| millis.is_multiple_of(*length));
     unit.map_or_else(String::new, |(unit, length)| format!("{}{unit}", millis / length))
+}
+
+/// Whether it has a host, and a port only if it is one.
+pub(crate) fn is_place(authority: &Authority) -> bool {
+    let (host, place) = (authority.host(), without_user(authority.as_str()));
+    !host.is_empty() && (place.len() == host.len() || authority.port_u16().is_some())
 }
 
 /// One of a few words.

@@ -7,7 +7,10 @@ use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, HOST, ORIGIN, VARY,
 };
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue};
+
+use crate::config::is_place;
 
 /// The configured origins, as browsers write them: scheme, host and port, no path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,12 +24,6 @@ impl Origins {
         if text.trim() == "*" {
             return Ok(Origins { listed: Vec::new(), any: true });
         }
-        let origin = |entry: &str| {
-            let rest = entry.strip_prefix("http://").or_else(|| entry.strip_prefix("https://"));
-            let good = rest.is_some_and(|r| !r.is_empty() && !r.contains(['/', '?', '#', '@', ' ', '*']));
-            let wrong = || format!("{entry:?} is not an origin (like https://chat.example:8443)");
-            good.then(|| entry.to_ascii_lowercase()).ok_or_else(wrong)
-        };
         let listed: Result<_, _> = text.split(',').map(str::trim).map(origin).collect();
         Ok(Origins { listed: listed?, any: false })
     }
@@ -59,6 +56,26 @@ impl Origins {
             response.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         }
     }
+}
+
+/// As a browser writes it, but for the case of its letters.
+fn origin(entry: &str) -> Result<String, String> {
+    let wrong = || format!("{entry:?} is not an origin (like https://chat.example:8443)");
+    let (scheme, rest) = entry.split_once("://").ok_or_else(wrong)?;
+    let usual = match scheme.to_ascii_lowercase().as_str() {
+        "http" => 80,
+        "https" => 443,
+        _ => return Err(wrong()),
+    };
+    let authority: Authority = rest.parse().map_err(|_| wrong())?;
+    if !is_place(&authority) || rest.contains(['@', '*']) {
+        return Err(wrong());
+    }
+    if authority.port_u16() == Some(usual) {
+        let host = authority.host();
+        return Err(format!("{entry:?} has the default port, which browsers never send: {scheme}://{host}"));
+    }
+    Ok(entry.to_ascii_lowercase())
 }
 
 /// A page that this node served itself. A proxy may speak TLS for us, so that only host and port are compared.
@@ -97,8 +114,30 @@ mod tests {
 
     #[test]
     fn what_is_no_origin_is_refused() {
-        for bad in ["", "a.example", "https://", "https://a.example/", "https://*.example", "https://a.example,"] {
+        for bad in [
+            "",
+            "a.example",
+            "ftp://a.example",
+            "https://",
+            "https://:8443",
+            "https://a.example/",
+            "https://a.example?",
+            "https://*.example",
+            "https://u@a.example",
+            "https://a.example,",
+            "https://a.example:",
+            "https://a.example:99999",
+            "https://a.example:80a",
+        ] {
             assert!(Origins::parse(bad).is_err(), "{bad}");
+        }
+        for good in ["https://a.example:80", "HTTP://A.example:443", "http://[::1]:8080", "http://[::1]"] {
+            assert!(Origins::parse(good).is_ok(), "{good}");
+        }
+        // No request would ever come from it.
+        for never in ["https://a.example:443", "http://a.example:80", "http://[::1]:80"] {
+            let told = Origins::parse(never).unwrap_err();
+            assert!(told.ends_with(never.rsplit_once(':').unwrap().0), "{told}");
         }
     }
 
