@@ -5,12 +5,13 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use system_server::config::{Settings, WrongSetting};
 use system_server::{Node, Telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 const WRONG_SETTING: u8 = 2;
-/// How long finished spans may take to leave, at the very end.
+/// How long finished spans may take to leave, at the very end of a drain that may take longer.
 const FLUSH: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
@@ -31,14 +32,16 @@ fn main() -> ExitCode {
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
+    allow_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error),
     };
+    let flush = FLUSH.min(settings.drain_within / 6);
     let code = runtime.block_on(run(settings, listener, &telemetry));
     runtime.shutdown_background();
-    telemetry.flush(FLUSH);
+    telemetry.flush(flush);
     code
 }
 
@@ -58,6 +61,15 @@ async fn run(settings: Settings, listener: TcpListener, telemetry: &Telemetry) -
     }
     node.drain().await;
     ExitCode::SUCCESS
+}
+
+/// Every connection is one, and what a shell allows is few: as many as the system lets us have.
+fn allow_descriptors() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
 }
 
 /// One line, whatever went wrong.

@@ -25,12 +25,11 @@ use crate::listener::Listener;
 use crate::log;
 use crate::phase::{Life, Phase};
 use crate::pubsub;
-use crate::socket::Broadcasts;
-use crate::socket::{Broadcasts, JoinRate};
 use crate::socket::gate::Gate;
+use crate::socket::{Broadcasts, JoinRate};
 use crate::telemetry::{Metrics, Observed, Reload, Telemetry, measure_lag};
 
-/// How long those who are put out may take before the process goes without them.
+/// How long those who are put out may take before the process goes without them, of a drain that may take longer.
 const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Why a node did not start.
@@ -154,15 +153,15 @@ impl Frame {
             accept: engine.accept,
             origins: self.settings.origins.clone(),
             patience: self.settings.ping_timeout,
-            joins: JoinRate::new(self.settings.join_rate_limit, self.settings.rooms_per_socket),
             send_buffer: self.settings.send_buffer,
+            joins: JoinRate::new(self.settings.join_rate_limit, self.settings.rooms_per_socket),
             deflate: self.settings.deflate_threshold.map(|_| Arc::clone(&self.deflate)),
             life: self.life.clone(),
             metrics: Arc::clone(&self.metrics),
         });
-        let app = router(Http {
         let proxies = Arc::new(Proxies::new(self.settings.trusted_proxies));
         let crowd = Crowd::new(self.settings.connections_per_address, Arc::clone(&proxies));
+        let app = router(Http {
             gate,
             metrics: Arc::clone(&self.metrics),
             readiness: Box::new(move || view.readiness()),
@@ -178,11 +177,11 @@ impl Frame {
             tcp: self.listener,
             tls: self.settings.tls,
             app,
-            handshake_timeout: self.settings.handshake_timeout,
             crowd,
             metrics: Arc::clone(&self.metrics),
-        };
+            handshake_timeout: self.settings.handshake_timeout,
             patience: self.settings.ping_timeout,
+        };
         self.tasks.spawn(listener.serve());
         let drain = Box::pin(drain(chat, engine.close, self.settings.drain_within));
         Node { address: self.address, life: self.life, drain, tasks: self.tasks }
@@ -191,7 +190,7 @@ impl Frame {
 
 /// Called in the phase Draining.
 async fn drain<B: Backend>(chat: Arc<Chat<B>>, close: engine::Close, within: Duration) {
-    let began = Instant::now();
+    let (began, goodbye) = (Instant::now(), GOODBYE.min(within / 6));
     tracing::info!(unanswered = chat.unanswered.count(), "draining");
     chat.backend.drain();
     let answered = async {
@@ -201,9 +200,9 @@ async fn drain<B: Backend>(chat: Arc<Chat<B>>, close: engine::Close, within: Dur
     let left = until_gone(&chat.metrics);
     // Clients may move on at their own pace for half the time; answers may come until shortly before its end.
     let _ = tokio::time::timeout_at(began + within / 2, left).await;
-    let _ = tokio::time::timeout_at(began + within.saturating_sub(3 * GOODBYE), answered).await;
+    let _ = tokio::time::timeout_at(began + within - 3 * goodbye, answered).await;
     chat.life.enter(Phase::Closing);
-    let _ = tokio::time::timeout(GOODBYE, async {
+    let _ = tokio::time::timeout(goodbye, async {
         close().await;
         until_gone(&chat.metrics).await;
     })

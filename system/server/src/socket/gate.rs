@@ -24,8 +24,8 @@ use super::connect_error;
 use crate::http::{Origins, Place};
 use crate::phase::{Life, Phase};
 use crate::telemetry::{Metrics, add};
-
 use crate::write_timeout::WriteTimeout;
+
 /// What socketioxide reads and writes; counted as a connection as long as it has it.
 pub(crate) type Stream = Wire<Counted>;
 /// Hands a stream to socketioxide. False when it does not want it.
@@ -171,10 +171,19 @@ fn engine_request(connection: &Arc<Connection>, conduct: Conduct) -> Request<()>
 
 /// RFC 6455, section 4.2.1.
 fn websocket_key(headers: &HeaderMap) -> Option<HeaderValue> {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let upgrade = text(CONNECTION)?.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
-    let websocket = text(UPGRADE)?.eq_ignore_ascii_case("websocket");
-    (upgrade && websocket && text(SEC_WEBSOCKET_VERSION)? == "13").then(|| headers.get(SEC_WEBSOCKET_KEY).cloned())?
+    let is = |name, wanted: &str| {
+        headers.get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()))
+    };
+    let mut options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let upgrade = options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+    (upgrade && is(UPGRADE, "websocket") && is(SEC_WEBSOCKET_VERSION, "13")).then_some(())?;
+    headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes())).cloned()
+}
+
+/// 16 bytes in base64.
+fn is_nonce(key: &[u8]) -> bool {
+    let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.strip_suffix(b"==").is_some_and(|digits| digits.len() == 22 && digits.iter().all(digit))
 }
 
 impl No {

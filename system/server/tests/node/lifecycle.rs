@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use system_server::config::Args;
 
 use crate::client::Client;
-use crate::server::Server;
+use crate::server::{NODE, PATIENCE, Server};
 
 fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-node"));
@@ -60,13 +60,13 @@ async fn an_operator_gets_health_readiness_and_metrics() {
     ann.call("chat-message", json!({ "content": "x" })).await;
     ann.contents(1).await;
     // An ack is on the wire before it is counted.
-    let deadline = std::time::Instant::now() + crate::server::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     let metrics = loop {
         let metrics = server.get("/metrics").await;
         if ["chat_ack_seconds", "chat_delivery_seconds"].iter().all(|name| metrics.body.contains(name)) {
             break metrics;
         }
-        assert!(std::time::Instant::now() < deadline, "never counted:\n{}", metrics.body);
+        assert!(Instant::now() < deadline, "never counted:\n{}", metrics.body);
     };
     assert!(metrics.head.contains("text/plain; version=0.0.4"), "{}", metrics.head);
     for metric in system_server::names::ALL {
@@ -131,6 +131,49 @@ async fn the_limit_is_the_addresses_that_a_trusted_proxy_names() {
     let distrusting = Server::open(&["--http-rate-limit", "1"]).await;
     assert_eq!(distrusting.request("GET", "/", &from("1.1.1.1")).await.status, 200);
     assert_eq!(distrusting.request("GET", "/", &from("2.2.2.2")).await.status, 429, "its word is nobody's");
+}
+
+/// Every connection is a descriptor; what a shell allows is often 1024.
+#[tokio::test]
+async fn a_node_may_open_as_many_files_as_its_system_allows() {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -Sn 100 && ulimit -Hn 2000 && exec \"$0\" --listen 127.0.0.1:0 --auth none", NODE]);
+    let server = Server::run(shell).await;
+    let limits = server.proc("limits");
+    let open_files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let [soft, hard] = [3, 4].map(|nth| open_files.split_whitespace().nth(nth).unwrap());
+    assert_eq!((soft, hard), ("2000", "2000"), "{open_files}");
+}
+
+/// What a test of this very suite leaves when it is killed.
+#[test]
+fn a_node_ends_with_the_test_that_started_it() {
+    let left = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let server = runtime.block_on(Server::open(&[]));
+        assert!(server.proc("stat").contains("(chat-node) "));
+        Box::leak(Box::new(server))
+    });
+    let left = left.join().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while !left.proc("stat").contains(") Z ") {
+        assert!(Instant::now() < deadline, "it goes on: {}", left.proc("stat"));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// However little that is: goodbyes take a part of it, nothing beyond it.
+#[tokio::test]
+async fn a_drain_takes_no_longer_than_it_may() {
+    let mut server = Server::open(&["--drain-within", "100ms"]).await;
+    // One without a session is told nothing, and stays.
+    let _ann = Client::dial(&server).await;
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.exit_code().await, 0);
+    let log = server.log();
+    let drained = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let drained = drained.into_iter().find(|line| line["message"] == "drained").unwrap();
+    assert!(drained["millis"].as_u64().is_some_and(|took| took < 500), "of 100 ms: {drained}");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod lifecycle;
 mod messages;
 mod page;
 mod patience;
+mod process;
 mod secrets;
 mod server;
 mod smuggling;

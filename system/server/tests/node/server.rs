@@ -15,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
+use crate::process::dies_with_us;
+
+pub(crate) const NODE: &str = env!("CARGO_BIN_EXE_chat-node");
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// TCP, or TLS over it.
@@ -37,12 +40,14 @@ pub(crate) struct Answer {
 
 impl Server {
     pub(crate) async fn start(arguments: &[&str]) -> Server {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_chat-node"))
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(NODE);
+        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+        Server::run(command).await
+    }
+
+    /// A command that becomes a node.
+    pub(crate) async fn run(mut command: Command) -> Server {
+        let mut process = dies_with_us(&mut command).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
         std::thread::spawn({
@@ -76,9 +81,14 @@ impl Server {
         kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
     }
 
+    /// What the kernel says of it.
+    pub(crate) fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).unwrap()
+    }
+
     /// The most bytes that it ever had in memory.
     pub(crate) fn most_resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         1024 * line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
     }

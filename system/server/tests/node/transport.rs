@@ -1,9 +1,12 @@
 //! What the transport refuses, and what a bad client does to others: nothing.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{Client, Packet};
-use crate::server::Server;
+use crate::server::{PATIENCE, Server};
+
+const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=websocket";
 
 #[tokio::test]
 async fn only_websocket_and_only_our_version() {
@@ -19,8 +22,53 @@ async fn only_websocket_and_only_our_version() {
         assert_eq!((answer.status, answer.body.as_str()), (400, body), "{query}");
         assert!(answer.head.contains("application/json"));
     }
+    for key in [
+        "",
+        "x",
+        "AAAAAAAAAAAAAAAAAAAAAA",
+        "AAAAAAAAAAAAAAAAAAAAAAA=",
+        "AAAAAAAAAAAAAAAAAAAA-_==",
+        "AAAAAAAAAAAAAAAAAAAAAAAA==",
+    ] {
+        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ";
+        let head = head(&server, HANDSHAKE, &format!("{upgrade}{key}\r\n")).await;
+        assert!(head.starts_with("HTTP/1.1 400 "), "{key:?}: {head}");
+    }
     let posted = server.request("POST", "/socket.io/?EIO=4&transport=websocket", "Content-Length: 0\r\n").await;
     assert_eq!((posted.status, posted.body.as_str()), (400, r#"{"code":2,"message":"Bad handshake method"}"#));
+}
+
+/// That of an answer, after which the connection may go on.
+async fn head(server: &Server, path: &str, headers: &str) -> String {
+    let mut stream = server.stream().await;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: n\r\n{headers}\r\n").as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(tokio::time::timeout(PATIENCE, stream.read_u8()).await.expect("an answer").unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Whoever sends one gets it neither back nor believed.
+#[tokio::test]
+async fn no_cookie_is_set_or_looked_at() {
+    let server = Server::open(&[]).await;
+    let upgrade = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    for (path, headers, status) in [
+        ("/", "", 200),
+        ("/health", "", 200),
+        ("/nothing-here", "", 404),
+        ("/socket.io/?EIO=4&transport=polling", "", 400),
+        (HANDSHAKE, "", 400),
+        (HANDSHAKE, upgrade, 101),
+    ] {
+        for cookie in ["", "Cookie: io=x; token=ann\r\n"] {
+            let connection = if status == 101 { "Connection: Upgrade\r\n" } else { "" };
+            let head = head(&server, path, &format!("{connection}{headers}{cookie}")).await;
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {cookie}: {head}");
+            assert!(!head.to_lowercase().contains("cookie"), "{path} {cookie}: {head}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -24,11 +24,6 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// The base-2 logarithm of the window that the server compresses with, 9 to 15.
-    pub fn server_window_bits(&self) -> u8 {
-        self.window_bits
-    }
-
     /// Each message from the server stands alone.
     pub fn server_no_context_takeover(&self) -> bool {
         self.without_context
