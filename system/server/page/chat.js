@@ -186,11 +186,20 @@ export class Chat {
 
   /** A limit is waited for; some refusals may be another node's yes; the others end the wish. */
   #joinRefused(room, { code, message, retry_after_ms: wait = UNNAMED_WAIT }) {
+    if (this.#misplaced(room, code)) return this.#ask(room);
     if (code === "rate_limited") return this.#askLater(room, Math.min(wait, LONGEST_WAIT));
     if (TRY_AGAIN.has(code)) return this.#closed(message);
     this.#giveUp(room, message);
     if (room === this.#first) this.#ready();
     if (this.rooms.size === 0) this.#lost("idle");
+  }
+
+  /** Whether it was our offset that the node did not take for one: then it is dropped, and what it stood for is a gap. */
+  #misplaced(room, code) {
+    if (code !== "invalid_payload" || room.position === undefined) return false;
+    this.outbox.missed(room.name);
+    this.#told("entry", { room, entry: room.lose() });
+    return true;
   }
 
   #askLater(room, wait) {
@@ -300,6 +309,7 @@ export class Chat {
     const first = this.#first;
     this.#cut();
     if (TOKEN_REFUSED.has(refusal?.code)) return this.#tokenRefused(refusal.message);
+    if (first && this.#misplaced(first, refusal?.code)) return this.#lost("idle");
     if (ROOM_REFUSED.has(refusal?.code) && first) this.#giveUp(first, refusal.message);
     this.#lost("waiting", why);
   }

@@ -52,6 +52,12 @@ export class Room {
     return this.#add({ id, sender, content, timestamp });
   }
 
+  /** Our position is none for the node: what follows begins at its head, behind the gap that is returned. */
+  lose() {
+    this.position = undefined;
+    return this.#add({ gap: true });
+  }
+
   #add(entry) {
     this.entries.push(entry);
     if (this.entries.length > SHOWN) this.entries.shift();

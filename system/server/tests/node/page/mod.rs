@@ -202,6 +202,37 @@ async fn a_reload_keeps_what_was_said_and_what_waits() {
     ann.tab.until("an empty queue", "queue.textContent === '' && drafts.childElementCount === 0").await;
 }
 
+/// As an older page, or another system at this address, might have left it.
+#[tokio::test]
+async fn a_kept_offset_that_is_none_is_dropped_and_what_may_be_missing_is_said() {
+    let Some(browser) = browser().await else { return };
+    let server = Server::open(&["--rate-limit", "1000"]).await;
+    let mut ann = Reader::open(&browser, &format!("http://{}/", server.address)).await;
+    ann.sign_in("ann", "lobby").await;
+    ann.say("in the lobby").await;
+    ann.sees(&["in the lobby"]).await;
+    ann.enter("side").await;
+    ann.say("at the side").await;
+    ann.sees(&["at the side"]).await;
+    ann.tab.eval(SPOIL).await;
+    ann.tab.reload().await;
+    ann.connected().await;
+    ann.sees(&["in the lobby", GAP]).await;
+    ann.say("still in the lobby").await;
+    ann.sees(&["in the lobby", GAP, "still in the lobby"]).await;
+    ann.tab.focus_on("#rooms button[value=side]").await;
+    ann.tab.press("Enter").await;
+    ann.say("still at the side").await;
+    ann.sees(&["at the side", GAP, "still at the side"]).await;
+}
+
+const SPOIL: &str = r#"(() => {
+    const set = Storage.prototype.setItem;
+    Storage.prototype.setItem = function (key, text) {
+        set.call(this, key, text.replace(/("position":)"[0-9a-f]{20}"/g, '$1"nowhere"'));
+    };
+})()"#;
+
 #[tokio::test]
 async fn a_limit_on_joins_is_waited_out() {
     let Some(browser) = browser().await else { return };
