@@ -9,6 +9,7 @@ use std::{
 use chaos_cluster::Server;
 use chaos_faults::{Inject, Kill, Target, Terminate};
 use chaos_workload::{ContentSize, FanOut, Load, Node, Targets};
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -24,6 +25,7 @@ use crate::{
     http::{get, get_from},
     nginx::Nginx,
     node_loss::PROMISED,
+    official_client::{Users, VERSIONS},
     stage::Stage,
     stock_client::{Door, StockClient},
     verdict::Close,
@@ -185,6 +187,34 @@ fn nginx_leaves_compression_to_the_two_that_agreed_on_it() {
         assert!(answered.contains(&format!("Sec-WebSocket-Extensions: {AGREED}\r\n")), "{answered}");
         carries(&mut client, &mut server, UP).await;
         carries(&mut server, &mut client, DOWN).await;
+    });
+}
+
+/// The official client offers it by itself.
+#[test]
+fn compression_passes_through_nginx_between_a_client_and_a_node() {
+    play(async {
+        let Some(mut users) = Users::start() else { return };
+        let node = ChatNode::start(&["--auth", "none", "--rate-limit", "1000", "--deflate-threshold", "0"]);
+        let Some(nginx) = Nginx::before(&[node.address().await]).await else { return };
+        let url = format!("http://{}", nginx.address);
+        for version in VERSIONS {
+            let options = json!({ "perMessageDeflate": { "threshold": 0 } });
+            let more = json!({ "auth": { "token": version }, "options": options });
+            users.open(version, version, std::slice::from_ref(&url), &more);
+            users.take(version, "joined").await;
+        }
+        let said: Vec<_> = (0..30).map(|nth| format!("{nth}: {}", "the same words again ".repeat(nth))).collect();
+        for (nth, content) in said.iter().enumerate() {
+            let ack = users.ask(VERSIONS[nth % 2], "chat-message", &json!({ "content": content })).await;
+            assert!(ack["offset"].is_string(), "{ack}");
+        }
+        for version in VERSIONS {
+            assert_eq!(users.contents_up_to(version, &said[29]).await, said, "{version}");
+        }
+        let compressed = node.metric("chat_deflate_frames_total{form=\"shared\"}").await
+            + node.metric("chat_deflate_frames_total{form=\"alone\"}").await;
+        assert!(compressed >= 60.0, "{compressed} of 60 messages were compressed");
     });
 }
 

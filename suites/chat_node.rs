@@ -59,6 +59,11 @@ impl ChatNode {
         http::get(self.address().await, path, "").await.body
     }
 
+    /// The value of one metric, with its labels as they are printed.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        metric(self.address().await, name).await
+    }
+
     /// As an operator's SIGTERM.
     pub(crate) fn terminate(&self) {
         kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGTERM).expect("a process that runs");
@@ -72,8 +77,11 @@ impl ChatNode {
 
 /// How many clients a node has now.
 pub(crate) async fn connections(node: SocketAddr) -> u64 {
+    metric(node, "chat_connections").await as u64
+}
+
+async fn metric(node: SocketAddr, name: &str) -> f64 {
     let metrics = http::get(node, "/metrics", "").await.body;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("chat_connections "));
-    let value = line.unwrap_or_else(|| panic!("no chat_connections in\n{metrics}"));
-    value.parse().unwrap_or_else(|error| panic!("{value}: {error}"))
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    value.unwrap_or_else(|| panic!("no {name} in\n{metrics}"))
 }

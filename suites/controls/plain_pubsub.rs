@@ -6,13 +6,15 @@ use std::time::Duration;
 use chaos_checkers::Rule;
 use chaos_cluster::{RespValue, Server, slot_of_key, slot_of_room};
 use chaos_faults::{Inject, Kill, RedisTarget, Target};
+use serde_json::json;
 
 use super::caught;
 use crate::{
     primary_loss::crowd,
     stage::Stage,
+    stock_client::StockClient,
     verdict::{Close, Judged},
-    wait::eventually,
+    wait::{PATIENCE, eventually},
     warm::{Set, play},
 };
 
@@ -27,6 +29,33 @@ fn plain_pubsub_is_caught() {
 #[test]
 fn where_plain_pubsub_is_deaf_the_log_is_not() {
     play(async { lose_the_channel(Set::usual(), Close::exercising(&[Rule::R1, Rule::R7])).await.must_pass() });
+}
+
+/// As far as a client sees: it may come back with an offset, and gets neither one nor what it missed.
+#[test]
+fn plain_pubsub_delivers_without_offsets_and_keeps_no_history() {
+    play(async {
+        let stage = Stage::set(Set::usual().flags(&["--delivery", "pubsub"])).await;
+        let (one, other) = (stage.door(1), stage.door(2));
+        let place = "00000000000100000002";
+        let mut ann = StockClient::join(&one, "ann", "r", None).await.expect("ann is in");
+        let joined = json!({ "room": "r", "recovered": true });
+        assert_eq!(ann.joined, joined);
+        let ack = ann.ask("chat-message", &json!({ "content": "for whoever is here", "room": "r" })).await;
+        let ack = ann.answer(ack.expect("a question"), PATIENCE).await.expect("an answer");
+        assert!(ack["id"].is_string() && ack["timestamp"].is_number() && ack.get("offset").is_none(), "{ack}");
+
+        let mut bob = StockClient::join(&other, "bob", "r", Some(place)).await.expect("bob is in");
+        assert_eq!(bob.joined, json!({ "room": "r", "recovered": false }), "what he missed is nowhere");
+        // Until the other node listens, nothing comes from it.
+        let heard = async || {
+            ann.ask("chat-message", &json!({ "content": "hello", "room": "r" })).await.expect("a question");
+            bob.read_until(Duration::from_millis(200), |received| !received.is_empty()).await.then_some(())
+        };
+        eventually("that bob hears ann on the other node", heard).await;
+        let said = &bob.received[0];
+        assert_eq!((&said["content"], said.get("offset")), (&json!("hello"), None), "{said}");
+    });
 }
 
 /// The log has no such channel: with it, the primary of a room dies.

@@ -5,13 +5,12 @@
 mod node_kill;
 mod users;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
-use users::{Users, VERSIONS};
-pub(crate) use users::{clients, node};
+pub(crate) use users::{Users, VERSIONS, clients, node};
 
 use crate::{chat_node::ChatNode, wait::eventually, warm::play};
 
@@ -227,14 +226,9 @@ fn what_is_compressed_is_read_by_every_version() {
         for user in ["oldest", "newest", "plain"] {
             assert_eq!(users.contents_up_to(user, &said[59]).await, said, "{user}");
         }
-        let metrics = node.get("/metrics").await;
-        let sent = |form: &str| {
-            let name = format!("chat_deflate_frames_total{{form=\"{form}\"}} ");
-            let value = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok());
-            value.unwrap_or_else(|| panic!("no {name} in\n{metrics}"))
-        };
+        let sent = async |form: &str| node.metric(&format!("chat_deflate_frames_total{{form=\"{form}\"}}")).await;
         // A context that begins anew costs frames of its own; two readers of sixty took compressed ones in any case.
-        let (shared, alone) = (sent("shared"), sent("alone"));
+        let (shared, alone) = (sent("shared").await, sent("alone").await);
         assert!(shared >= 1.0 && shared + alone >= 120.0, "{shared} shared, {alone} alone");
     });
 }
@@ -257,6 +251,65 @@ fn the_rate_limit_says_when_to_come_back() {
         }
         let last = format!("{version} says 10");
         assert_eq!(users.contents_up_to(version, &last).await.len(), 11, "and each came once");
+    });
+}
+
+/// In and out of a room without a pause, as no person would: what the client is told is enough to get in again.
+#[test]
+fn a_limit_on_joins_says_when_to_come_back() {
+    with_each_version(&[&OPEN[..], &["--rooms-per-socket", "5"]].concat(), async |users, version, _, url| {
+        users.join(version, version, url, &json!({ "token": version })).await;
+        let mut refused = json!(null);
+        for n in 1.. {
+            assert!(n <= 30, "nothing limits it");
+            let answer = users.ask(version, "join", &json!({ "room": "r" })).await;
+            users.ask(version, "leave", &json!({ "room": "r" })).await;
+            if !answer["error"].is_null() {
+                refused = answer["error"].clone();
+                break;
+            }
+        }
+        assert_eq!(refused["code"], "rate_limited", "{version}: {refused}");
+        let wait = refused["retry_after_ms"].as_u64().expect("when to come back");
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let joined = users.ask(version, "join", &json!({ "room": "r" })).await;
+        assert_eq!(joined["room"], "r", "{version}: {joined}");
+    });
+}
+
+/// Some ten seconds after its beginning, because a token that is late by less than half a minute is let in.
+#[test]
+fn a_session_ends_with_its_token_and_comes_back_with_another() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), SECRET).expect("a secret");
+    let flags = ["--jwt-secret-file", file.path().to_str().expect("a path")];
+    play(async {
+        let Some(mut users) = Users::start() else { return };
+        let node = ChatNode::start(&flags);
+        let url = url(&node).await;
+        users.join("bob", "newest", &url, &json!({ "token": token(&json!({ "sub": "bob" }), 600) })).await;
+        for version in VERSIONS {
+            users.join(version, version, &url, &json!({ "token": token(&json!({ "sub": version }), -22) })).await;
+        }
+        let say = async |users: &mut Users, content: &str| {
+            let ack = users.ask("bob", "chat-message", &json!({ "content": content })).await;
+            assert!(ack["offset"].is_string(), "{ack}");
+        };
+        say(&mut users, "before").await;
+        for version in VERSIONS {
+            let told = users.take(version, "error").await["payload"].take();
+            assert_eq!(told, json!({ "message": "Token expired", "code": "token_expired" }), "{version}");
+            let why = users.take(version, "disconnect").await["why"].take();
+            assert_eq!(why, "io server disconnect", "{version} stays away until it is told otherwise");
+        }
+        say(&mut users, "meanwhile").await;
+        for version in VERSIONS {
+            let fresh = token(&json!({ "sub": version }), 600);
+            users.order(&json!({ "do": "renew", "user": version, "token": fresh }));
+            let joined = users.take(version, "joined").await["payload"].take();
+            assert_eq!(joined["recovered"], true, "{version}: {joined}");
+            assert_eq!(users.contents_up_to(version, "meanwhile").await, ["before", "meanwhile"], "{version}");
+        }
     });
 }
 

@@ -6,6 +6,7 @@ use tokio::io::AsyncReadExt;
 use crate::client::Client;
 use crate::inflating::{self, CLOSE, Chat, Inflating, PONG, TEXT};
 use crate::server::Server;
+use crate::tls::Pair;
 
 const USUAL: &str = "permessage-deflate; client_max_window_bits";
 /// What is offered, and what is answered.
@@ -226,6 +227,24 @@ async fn a_compressed_message_in_pieces_with_pings_between_is_one_message() {
         assert_eq!((frame.opcode, frame.content), (PONG, format!("between {nth}").into_bytes()));
     }
     assert_eq!(bob.contents(1).await, [content]);
+}
+
+#[tokio::test]
+async fn what_is_compressed_goes_over_tls_both_ways() {
+    let server = Pair::make().serve(&["--deflate-threshold", "0"]).await;
+    let (mut ann, _) = Inflating::join(&server, USUAL, &json!({ "token": "ann" })).await;
+    let (mut bob, _) = Inflating::join(&server, USUAL, &json!({ "token": "bob" })).await;
+    assert_eq!(ann.agreed.as_deref(), OFFERS[0].1);
+    for nth in 0..5 {
+        let packet = format!("42{}", json!(["chat-message", { "content": said(nth) }]));
+        ann.write_compressed(packet.as_bytes(), 1).await;
+    }
+    while bob.messages.get("global").map_or(0, Vec::len) < 5 {
+        bob.call("leave", json!({ "room": "nowhere" })).await;
+    }
+    let heard: Vec<_> = bob.messages["global"].iter().map(|chat| chat.text.clone()).collect();
+    assert!((0..5).all(|nth| heard[nth].contains(&said(nth))), "{heard:?}");
+    assert_eq!(bob.compressed, 5);
 }
 
 #[tokio::test]

@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, Stream};
 
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const CLOSE: u8 = 8;
@@ -28,7 +27,7 @@ pub(crate) struct Frame {
 }
 
 pub(crate) struct Inflating {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     rest: Vec<u8>,
     zlib: Decompress,
     /// Each message stands alone.
@@ -167,8 +166,8 @@ impl Inflating {
 }
 
 /// The connection, and the head of the answer.
-pub(crate) async fn handshake(server: &Server, offer: &str) -> (TcpStream, String) {
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
+pub(crate) async fn handshake(server: &Server, offer: &str) -> (Box<dyn Stream>, String) {
+    let mut stream = server.stream().await;
     let extensions = if offer.is_empty() { String::new() } else { format!("Sec-WebSocket-Extensions: {offer}\r\n") };
     let request = format!(
         "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
