@@ -4,7 +4,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 use system_delivery::{Event, Probe};
 
-use super::metrics::{counted, gauge, latency};
+use super::instruments::{counted, gauge, latency};
 use super::names;
 
 /// One instrument each; a shard is the only label.

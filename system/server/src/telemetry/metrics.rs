@@ -7,20 +7,17 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider};
+use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use prometheus::{HistogramOpts, Registry, TextEncoder};
+use prometheus::{Registry, TextEncoder};
 use system_protocol::Code;
 use system_wire::deflate::{Deflate, Sent};
 
 use super::SpanCounts;
+use super::instruments::{by_delivery, counter, counters_of, gauges_of, latency};
 use super::log::LogMetrics;
 use super::names::{self, Metric};
 use crate::backend::{Shard, Status};
-
-/// Bounds of latencies, seconds: from half a millisecond to a failover and beyond.
-const LATENCIES: [f64; 16] =
-    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0];
 
 /// Label values of [`names::SESSIONS`].
 const SIZES: [&str; 4] = ["0", "1", "2-10", "11+"];
@@ -65,10 +62,10 @@ pub(crate) trait Observed: Send + Sync + 'static {
 
 /// Counts of one node. Cheap to touch from any thread.
 pub(crate) struct Metrics {
-    pub(crate) unruly: AtomicU64,
     pub(crate) connections: AtomicI64,
     pub(crate) connections_total: AtomicU64,
     pub(crate) crowded: AtomicU64,
+    pub(crate) unruly: AtomicU64,
     sessions: [AtomicI64; SIZES.len()],
     connects_refused: [AtomicU64; Code::ALL.len()],
     refused: [AtomicU64; Code::ALL.len()],
@@ -103,10 +100,10 @@ impl Metrics {
         let provider = SdkMeterProvider::builder().with_reader(exporter).build();
         let meter = provider.meter("chat-node");
         Metrics {
-            unruly: AtomicU64::default(),
             connections: AtomicI64::default(),
             connections_total: AtomicU64::default(),
             crowded: AtomicU64::default(),
+            unruly: AtomicU64::default(),
             sessions: Default::default(),
             connects_refused: Default::default(),
             refused: Default::default(),
@@ -206,10 +203,10 @@ impl Metrics {
 
     fn observe_ourselves(self: &Arc<Self>, meter: &Meter) {
         type Read = fn(&Metrics) -> u64;
-            (&names::CONNECTIONS_UNRULY, |m| m.unruly.load(Ordering::Relaxed)),
         let counters: [(&Metric, Read); 7] = [
             (&names::CONNECTIONS_TOTAL, |m| m.connections_total.load(Ordering::Relaxed)),
             (&names::CONNECTIONS_CROWDED, |m| m.crowded.load(Ordering::Relaxed)),
+            (&names::CONNECTIONS_UNRULY, |m| m.unruly.load(Ordering::Relaxed)),
             (&names::MESSAGES_ACCEPTED, |m| m.accepted.load(Ordering::Relaxed)),
             (&names::MESSAGES_INDETERMINATE, |m| m.indeterminate.load(Ordering::Relaxed)),
             (&names::SLOW_CONSUMERS, |m| m.slow_consumers.load(Ordering::Relaxed)),
@@ -321,59 +318,6 @@ fn observe_compression(meter: &Meter, deflate: &Arc<Deflate>) {
     });
     let of = Arc::clone(deflate);
     gauges_of(meter, &names::DEFLATE_STREAMS, move || vec![(of.numbers().streams as f64, vec![])]);
-}
-
-pub(super) fn gauge(meter: &Meter, metric: &Metric) -> Gauge<u64> {
-    meter.u64_gauge(metric.name).with_description(metric.meaning).build()
-}
-
-pub(super) fn counted(meter: &Meter, metric: &Metric) -> Counter<u64> {
-    meter.u64_counter(metric.name).with_description(metric.meaning).build()
-}
-
-pub(super) fn latency(meter: &Meter, metric: &Metric) -> Histogram<f64> {
-    let builder = meter.f64_histogram(metric.name).with_description(metric.meaning).with_unit("s");
-    builder.with_boundaries(LATENCIES.to_vec()).build()
-}
-
-/// One that is recorded for each delivery: the SDK's takes a lock each time, this one counts a whole room at once.
-fn by_delivery(registry: &Registry, metric: &Metric) -> prometheus::Histogram {
-    let options = HistogramOpts::new(metric.name, metric.meaning).buckets(LATENCIES.to_vec());
-    let histogram = prometheus::Histogram::with_opts(options).expect("the bounds rise");
-    registry.register(Box::new(histogram.clone())).expect("its name is its own");
-    histogram
-}
-
-fn counter(meter: &Meter, metric: &Metric, value: impl Fn() -> u64 + Send + Sync + 'static) {
-    let builder = meter.u64_observable_counter(metric.name).with_description(metric.meaning);
-    builder.with_callback(move |observer| observer.observe(value(), &[])).build();
-}
-
-fn counters_of(
-    meter: &Meter,
-    metric: &Metric,
-    label: &'static str,
-    rows: impl Fn() -> Vec<(u64, &'static str)> + Send + Sync + 'static,
-) {
-    let builder = meter.u64_observable_counter(metric.name).with_description(metric.meaning);
-    let observe = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
-        for (value, name) in rows() {
-            observer.observe(value, &[KeyValue::new(label, name)]);
-        }
-    };
-    builder.with_callback(observe).build();
-}
-
-type Rows = Vec<(f64, Vec<KeyValue>)>;
-
-fn gauges_of(meter: &Meter, metric: &Metric, rows: impl Fn() -> Rows + Send + Sync + 'static) {
-    let builder = meter.f64_observable_gauge(metric.name).with_description(metric.meaning);
-    let observe = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<f64>| {
-        for (value, labels) in rows() {
-            observer.observe(value, &labels);
-        }
-    };
-    builder.with_callback(observe).build();
 }
 
 fn labelled(counts: &[AtomicU64], names: &[&'static str]) -> Vec<(u64, &'static str)> {

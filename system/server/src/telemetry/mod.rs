@@ -1,6 +1,7 @@
 //! What the node says of itself: logs, spans, metrics. None of them can slow or stop it.
 
 mod export;
+mod instruments;
 mod lag;
 mod log;
 mod logs;
