@@ -1,21 +1,12 @@
 //! The decoder and a WebSocket server above it, in this process: what is right comes through byte for byte, what is
 //! not ends the same way however the bytes were cut, and nothing panics or grows beyond the limit.
 
-use std::{
-    collections::VecDeque,
-    io::{self, Read, Write},
-};
-
 use system_wire::{
     deflate::{DecodeError, Decoder},
     frame,
 };
-use tokio_tungstenite::tungstenite::{
-    Message, WebSocket,
-    protocol::{Role, WebSocketConfig},
-};
 
-use super::{Plan, grammar::Grammar};
+use super::{Plan, chunks, grammar::Grammar};
 
 const LIMIT: usize = 64 << 10;
 /// What the decoder may make of a message beside it: a header.
@@ -112,48 +103,11 @@ fn decoded(chunks: Vec<Vec<u8>>) -> (Vec<u8>, Option<DecodeError>) {
     (plain, None)
 }
 
-struct Stream {
-    decoder: Decoder,
-    chunks: VecDeque<Vec<u8>>,
-}
-
-impl Read for Stream {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let read = self.decoder.read(into).map_err(io::Error::other)?;
-            if read > 0 {
-                return Ok(read);
-            }
-            let Some(chunk) = self.chunks.pop_front() else { return Ok(0) };
-            self.decoder.push(&chunk);
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The messages that a server takes before the end.
 fn server_reads(chunks: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let stream = Stream { decoder: Decoder::new(LIMIT), chunks: chunks.into() };
-    let config = WebSocketConfig::default().max_message_size(Some(LIMIT)).max_frame_size(Some(LIMIT));
-    let mut socket = WebSocket::from_raw_socket(stream, Role::Server, Some(config));
-    let mut messages = Vec::new();
-    loop {
-        match socket.read() {
-            Ok(Message::Text(text)) => messages.push(text.as_bytes().to_vec()),
-            Ok(Message::Binary(bytes)) => messages.push(bytes.to_vec()),
-            Ok(_) => {}
-            Err(_) => return messages,
-        }
-    }
+    let (messages, _) = chunks::server_reads(chunks, LIMIT);
+    let messages = messages.into_iter().filter(|message| message.is_text() || message.is_binary());
+    messages.map(|message| message.into_data().to_vec()).collect()
 }
 
 /// As a line of the corpus.

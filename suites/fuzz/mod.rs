@@ -3,6 +3,8 @@
 //! A bounded fuzzer in this process, from a corpus (`fixtures/fuzz`) and a printed seed: `HOLDFAST_SEED` plays the same
 //! again, `HOLDFAST_FUZZ_FRAMES` says how many frames (`just fuzz`: a million for each test here).
 
+#[path = "../../system/wire/tests/deflate/chunks.rs"]
+mod chunks;
 mod grammar;
 mod incoming;
 mod node;

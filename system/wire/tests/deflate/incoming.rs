@@ -1,17 +1,14 @@
-//! What peers send, read by tungstenite through a decoder: it knows nothing of compression.
-
-use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+//! What peers send, read by a server through a decoder.
 
 use flate2::{Compress, Compression, FlushCompress};
 use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, compress_to_output, create_comp_flags_from_zip_params};
 use proptest::prelude::*;
-use system_wire::deflate::{DecodeError, Decoder};
+use system_wire::deflate::DecodeError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::browser::header;
+use crate::chunks::server_reads;
 
 const LIMIT: usize = 1_000_000;
 const FIN: u8 = 0x80;
@@ -20,61 +17,18 @@ const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const PING: u8 = 9;
 
-/// Brings the chunks, one at a read, through a decoder.
-struct Stream {
-    decoder: Decoder,
-    chunks: VecDeque<Vec<u8>>,
-}
-
-impl Read for Stream {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let read = self.decoder.read(into).map_err(io::Error::other)?;
-            if read > 0 {
-                return Ok(read);
-            }
-            let Some(chunk) = self.chunks.pop_front() else { return Ok(0) };
-            self.decoder.push(&chunk);
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Everything that tungstenite makes of the bytes, and the error at the end.
-fn server_reads(chunks: impl IntoIterator<Item = Vec<u8>>) -> (Vec<Message>, Error) {
-    let stream = Stream { decoder: Decoder::new(LIMIT), chunks: chunks.into_iter().collect() };
-    let config = WebSocketConfig::default().max_message_size(Some(LIMIT)).max_frame_size(Some(LIMIT));
-    let mut socket = WebSocket::from_raw_socket(stream, Role::Server, Some(config));
-    let mut messages = Vec::new();
-    loop {
-        match socket.read() {
-            Ok(message) => messages.push(message),
-            Err(error) => return (messages, error),
-        }
-    }
-}
-
 fn is_end(error: &Error) -> bool {
     matches!(error, Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))
 }
 
 fn reads(bytes: Vec<u8>) -> Vec<Message> {
-    let (messages, end) = server_reads([bytes]);
+    let (messages, end) = server_reads([bytes], LIMIT);
     assert!(is_end(&end), "{end}");
     messages
 }
 
 fn refuses(bytes: Vec<u8>) -> Error {
-    let (messages, end) = server_reads([bytes]);
+    let (messages, end) = server_reads([bytes], LIMIT);
     assert!(!is_end(&end) && !messages.iter().any(|message| message.is_text() || message.is_binary()), "{messages:?}");
     end
 }
@@ -142,7 +96,7 @@ fn the_examples_of_rfc_7692_are_read() {
 fn a_reference_to_the_message_before_ends_the_connection() {
     let second = message(FIN | RSV1 | TEXT, &[0xf2, 0x00, 0x11, 0x00, 0x00]);
     ends_with(second.clone(), DecodeError::Corrupt);
-    let (messages, _) = server_reads([[compressed(TEXT, b"Hello"), second].concat()]);
+    let (messages, _) = server_reads([[compressed(TEXT, b"Hello"), second].concat()], LIMIT);
     assert_eq!(messages, [Message::text("Hello")], "section 7.2.3.2 needs a context, and the answer forbade it");
 }
 
@@ -325,7 +279,7 @@ proptest! {
         chunk in prop_oneof![1..20usize, 100..5000usize],
     ) {
         let bytes: Vec<u8> = sent.iter().flat_map(Sent::bytes).collect();
-        let (messages, end) = server_reads(bytes.chunks(chunk).map(<[u8]>::to_vec));
+        let (messages, end) = server_reads(bytes.chunks(chunk).map(<[u8]>::to_vec), LIMIT);
         prop_assert_eq!(messages, sent.iter().flat_map(Sent::expected).collect::<Vec<_>>());
         prop_assert!(is_end(&end), "{}", end);
     }
@@ -343,6 +297,6 @@ proptest! {
                 bytes[at] ^= with;
             }
         }
-        server_reads(bytes.chunks(97).map(<[u8]>::to_vec));
+        server_reads(bytes.chunks(97).map(<[u8]>::to_vec), LIMIT);
     }
 }
