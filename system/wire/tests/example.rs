@@ -4,7 +4,7 @@
 #[expect(dead_code, reason = "its main is for the command line")]
 mod chat;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -47,13 +47,14 @@ async fn connect(url: &str) -> Client {
 /// In the room for certain: socketioxide answers CONNECT before the handler runs, and says nothing of events that come
 /// in between.
 async fn enter(url: &str) -> Client {
-    let mut client = connect(url).await;
+    let (mut client, began) = (connect(url).await, Instant::now());
     loop {
         client.send(Message::text(r#"42["say","ready"]"#)).await.unwrap();
         let heard = async { while next(&mut client).await != r#"42["say","ready"]"# {} };
         if tokio::time::timeout(Duration::from_millis(200), heard).await.is_ok() {
             return client;
         }
+        assert!(began.elapsed() < SOON, "who says something never hears it");
     }
 }
 

@@ -8,7 +8,7 @@ use system_wire::deflate::{self, Deflate};
 use system_wire::{Batch, Room};
 use tokio::time::{Instant, sleep_until};
 
-use super::peer::{Noting, room, text};
+use super::peer::{Noting, room, text, within};
 
 fn strings(numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|number| number.to_string()).collect()
@@ -61,7 +61,7 @@ async fn answers_leave_before_the_fan_out() {
     settle().await;
     room.broadcast(&text(0));
     stored.notify_one();
-    answering.await.unwrap();
+    within("the answer", answering).await.unwrap();
     settle().await;
     assert_eq!(asker.writes(), [("asker", strings(1..2)), ("member", strings(0..1))]);
 }
@@ -85,7 +85,7 @@ async fn a_large_fan_out_lets_others_run() {
         }
         asker_here.send(text(1)).unwrap();
     });
-    answering.await.unwrap();
+    within("the fan-out, and an answer after its beginning", answering).await.unwrap();
     settle().await;
     let writes = asker.writes();
     let at = writes.iter().position(|(name, _)| *name == "asker").unwrap();

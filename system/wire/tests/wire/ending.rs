@@ -1,16 +1,13 @@
 //! How a connection ends, and that its descriptor goes with it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use system_wire::{Batch, Connection, Wire};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::peer::{Noting, settings, text};
-
-const SOON: Duration = Duration::from_secs(10);
+use super::peer::{Noting, settings, text, within};
 
 async fn tcp<G>(guard: G) -> (Arc<Connection>, Wire<G>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -27,8 +24,7 @@ async fn holding_the_handle_holds_no_descriptor() {
     connection.send(text(7)).unwrap();
     drop(wire);
     let mut received = Vec::new();
-    let read = tokio::time::timeout(SOON, far.read_to_end(&mut received)).await;
-    read.expect("the peer sees no end").unwrap();
+    within("the end, for the peer", far.read_to_end(&mut received)).await.unwrap();
     assert_eq!(received, text(7));
     // Shut down is not closed: only a closed socket answers what comes now with a reset.
     let reset = async {
@@ -39,7 +35,7 @@ async fn holding_the_handle_holds_no_descriptor() {
             tokio::task::yield_now().await;
         }
     };
-    let kind = tokio::time::timeout(SOON, reset).await.expect("the descriptor is still open");
+    let kind = within("the descriptor's end", reset).await;
     assert!(matches!(kind, std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset), "{kind}");
     assert!(connection.send(text(8)).is_err());
 }
@@ -54,9 +50,10 @@ async fn a_cut_ends_a_reader_that_waits_and_the_peer_sees_it() {
     tokio::task::yield_now().await;
     connection.cut();
     let aborted = std::io::ErrorKind::ConnectionAborted;
-    assert_eq!(tokio::time::timeout(SOON, reading).await.unwrap().unwrap(), (aborted, aborted));
-    assert_eq!(far.read_u8().await.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
-    tokio::time::timeout(SOON, connection.ended()).await.unwrap();
+    assert_eq!(within("the reader's end", reading).await.unwrap(), (aborted, aborted));
+    let end = within("the end, for the peer", far.read_u8()).await;
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+    within("the connection's end", connection.ended()).await;
 }
 
 /// Although the server below has not noticed yet, and holds on to its stream.
@@ -64,7 +61,7 @@ async fn a_cut_ends_a_reader_that_waits_and_the_peer_sees_it() {
 async fn a_cut_is_seen_by_the_peer_at_once() {
     let (connection, wire, mut far) = tcp(()).await;
     connection.cut();
-    let end = tokio::time::timeout(SOON, far.read_u8()).await.expect("the peer still waits");
+    let end = within("the end, for the peer", far.read_u8()).await;
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
     drop(wire);
 }
@@ -79,7 +76,7 @@ async fn a_cut_does_not_wait_for_a_peer_that_reads_nothing() {
     }
     connection.cut();
     drop(wire);
-    tokio::time::timeout(SOON, connection.ended()).await.unwrap();
+    within("the connection's end", connection.ended()).await;
     drop(far);
 }
 

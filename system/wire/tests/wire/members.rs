@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::peer::{Noting, piped, room, text};
+use super::peer::{Noting, piped, room, text, within};
 
 #[tokio::test]
 async fn the_streams_drop_leaves_every_room() {
@@ -43,7 +43,7 @@ async fn a_join_that_races_the_end_leaves_nobody_behind() {
         });
         start.wait().await;
         let _ = room.join(&connection);
-        ending.await.unwrap();
+        within("the end that raced", ending).await.unwrap();
         assert!(room.is_empty());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 
-use super::peer::{Noting, PATIENCE, payloads, piped, settings, text};
+use super::peer::{Noting, payloads, piped, settings, text, within};
 use system_wire::deflate::{self, Deflate};
 use system_wire::{Batch, Connection, Locked, frame};
 
@@ -27,9 +27,9 @@ async fn frames_never_interleave_and_each_source_keeps_its_order() {
         wire.flush().await.unwrap();
         tokio::task::yield_now().await;
     }
-    ours.await.unwrap();
+    within("room for the ready frames", ours).await.unwrap();
     drop(wire);
-    let received = reading.await.unwrap();
+    let received = within("the reader", reading).await.unwrap();
     let numbers = |prefix: &str| {
         received.iter().filter_map(|payload| payload.strip_prefix(prefix)?.parse().ok()).collect::<Vec<usize>>()
     };
@@ -138,6 +138,6 @@ async fn what_the_stream_below_keeps_is_flushed() {
     let (connection, _wire) = Connection::new(below, Bytes::new(), settings(), ());
     connection.send(text(7)).unwrap();
     let mut received = vec![0; text(7).len()];
-    tokio::time::timeout(PATIENCE, far.read_exact(&mut received)).await.expect("it stays below").unwrap();
+    within("what stayed below", far.read_exact(&mut received)).await.unwrap();
     assert_eq!(received, text(7));
 }

@@ -12,6 +12,14 @@ use tokio::io::{AsyncReadExt, DuplexStream, ReadBuf};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const LIMIT: usize = 10_000;
+/// Far above what anything here takes, so that only what never comes fails.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// What never comes is told by its name.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(DEADLINE, future).await;
+    done.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
+}
 
 /// Socket.IO's answer to CONNECT opens, as in every server.
 pub(crate) fn settings() -> Settings {
@@ -41,7 +49,7 @@ pub(crate) fn text(number: usize) -> Bytes {
 /// Everything that a pipe brings until its end, as the payloads of its frames.
 pub(crate) async fn payloads(mut far: DuplexStream) -> Vec<String> {
     let mut bytes = Vec::new();
-    far.read_to_end(&mut bytes).await.unwrap();
+    within("the end of the stream", far.read_to_end(&mut bytes)).await.unwrap();
     split(&bytes)
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use system_wire::{Connection, Locked};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::peer::{piped, settings};
+use super::peer::{piped, settings, within};
 
 #[tokio::test]
 async fn a_server_that_reads_in_small_pieces_gets_every_byte_once() {
@@ -18,7 +18,7 @@ async fn a_server_that_reads_in_small_pieces_gets_every_byte_once() {
     drop(far);
     let (mut received, mut piece, mut sizes) = (Vec::new(), [0; 1000], (1..1000).cycle());
     loop {
-        let read = wire.read(&mut piece[..sizes.next().unwrap()]).await.unwrap();
+        let read = within("more, or the end", wire.read(&mut piece[..sizes.next().unwrap()])).await.unwrap();
         if read == 0 {
             break;
         }
@@ -38,5 +38,5 @@ async fn a_stream_is_read_no_faster_than_requests_are_worked_off() {
     tokio::task::yield_now().await;
     assert!(!reader.is_finished());
     connection.handled();
-    assert_eq!(reader.await.unwrap(), b'a');
+    assert_eq!(within("a byte, now that a request is worked off", reader).await.unwrap(), b'a');
 }

@@ -4,7 +4,7 @@ use system_wire::{Batch, Cut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Duration, Instant, advance};
 
-use super::peer::{LIMIT, Noting, PATIENCE, payloads, piped, text};
+use super::peer::{LIMIT, Noting, PATIENCE, payloads, piped, text, within};
 use system_wire::frame;
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn a_peer_for_which_too_much_waits_is_cut_and_its_reader_told() {
     assert_eq!(connection.why_cut(), Some(Cut::TooMuch));
     assert_eq!(connection.waiting(), 0);
     assert!(connection.send(frame).is_err(), "nothing may follow what was lost");
-    assert_eq!(reading.await.unwrap(), std::io::ErrorKind::ConnectionAborted);
+    assert_eq!(within("the reader's end", reading).await.unwrap(), std::io::ErrorKind::ConnectionAborted);
     drop(far);
 }
 
@@ -55,7 +55,7 @@ async fn a_peer_that_takes_nothing_is_given_up_after_the_patience() {
     let reading = tokio::spawn(async move { (wire.read_u8().await.unwrap_err().kind(), Instant::now()) });
     let began = Instant::now();
     connection.send(text(12_345)).unwrap();
-    let (kind, at) = reading.await.unwrap();
+    let (kind, at) = within("the reader's end", reading).await.unwrap();
     assert_eq!((kind, at - began), (std::io::ErrorKind::TimedOut, PATIENCE));
     assert_eq!(connection.why_cut(), Some(Cut::Stalled));
     drop(far);
@@ -70,7 +70,7 @@ async fn a_slow_peer_that_takes_something_is_kept() {
     for _ in 0..frame::text("12345678").len() {
         tokio::task::yield_now().await;
         advance(PATIENCE.saturating_sub(Duration::from_millis(1))).await;
-        received.push(far.read_u8().await.unwrap());
+        received.push(within("the next byte", far.read_u8()).await.unwrap());
     }
     assert_eq!(received, text(12_345_678));
     assert_eq!(connection.why_cut(), None);
@@ -88,13 +88,13 @@ async fn whoever_waits_for_room_is_told_when_there_is_some_or_never_will_be() {
     let waiting = below(&connection, 50);
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
-    far.read_exact(&mut [0; 60]).await.unwrap();
-    waiting.await.unwrap();
+    within("what waited", far.read_exact(&mut [0; 60])).await.unwrap();
+    within("a word that there is room", waiting).await.unwrap();
     let waiting = below(&connection, 1);
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     connection.cut();
-    waiting.await.unwrap();
+    within("a word that there will never be any", waiting).await.unwrap();
     drop(wire);
 }
 

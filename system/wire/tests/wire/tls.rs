@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-use super::peer::{settings, split};
+use super::peer::{settings, split, within};
 
 async fn pair() -> (server::TlsStream<TcpStream>, client::TlsStream<TcpStream>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -49,11 +49,11 @@ async fn everything_arrives_in_order_although_the_peer_is_slow() {
     assert!(connection.waiting() > 0, "the peer did not fall behind, so that this shows nothing");
     far.write_all(b"?").await.unwrap();
     let mut question = [0];
-    wire.read_exact(&mut question).await.unwrap();
+    within("the question", wire.read_exact(&mut question)).await.unwrap();
     wire.write_all(&frame::text("answer")).await.unwrap();
     drop(wire);
     let mut received = Vec::new();
-    tokio::time::timeout(Duration::from_mins(1), far.read_to_end(&mut received)).await.unwrap().unwrap();
+    within("the end of the stream", far.read_to_end(&mut received)).await.unwrap();
     let received = split(&received);
     assert_eq!(received.len(), FRAMES + 1);
     assert!(received[..FRAMES].iter().enumerate().all(|(number, payload)| *payload == text(number)));
@@ -67,6 +67,6 @@ async fn a_single_frame_arrives() {
     let (connection, _wire) = Connection::new(Arc::new(Locked::new(near)), Bytes::new(), settings(), ());
     connection.send(frame::text("one")).unwrap();
     let mut received = [0; 5];
-    tokio::time::timeout(Duration::from_secs(10), far.read_exact(&mut received)).await.unwrap().unwrap();
+    within("the frame", far.read_exact(&mut received)).await.unwrap();
     assert_eq!(received[..], frame::text("one")[..]);
 }
