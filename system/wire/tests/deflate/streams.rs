@@ -19,7 +19,9 @@ fn talk(deflate: &Arc<Deflate>, room: &Arc<Room>, now: Instant) -> Vec<Peer> {
     let mut members: Vec<Peer> = (0..40).map(|_| deflate.peer(deflate.negotiate([OFFER]).unwrap())).collect();
     for nth in 0..4 {
         let broadcast = room.broadcast(Bytes::from(plain(0x81, format!("message {nth}").as_bytes())), now);
-        members.iter_mut().for_each(|peer| _ = broadcast.frame(peer));
+        for peer in &mut members {
+            let _ = broadcast.frame(peer);
+        }
     }
     members
 }
