@@ -15,6 +15,17 @@ use crate::engine::Progress;
 
 const NAME: &str = "chat-node";
 const PACKAGE: &str = "system-server";
+/// What `cargo run` tells this program of its own package. A build script that watches it, such as ring's, would run
+/// again, and half the graph after it.
+const TOLD_BY_CARGO: [&str; 7] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum BinaryError {
@@ -111,13 +122,7 @@ fn make(workspace: &Path, path: &Path) -> Result<(), BinaryError> {
     if let Some(target) = path.ancestors().nth(2) {
         cargo.arg("--target-dir").arg(target);
     }
-    // What `cargo run` told this program of its own package: build scripts that watch it would all run again.
-    for (name, _) in std::env::vars_os() {
-        let bytes = name.as_encoded_bytes();
-        if bytes.starts_with(b"CARGO_PKG_") || bytes.starts_with(b"CARGO_MANIFEST_") {
-            cargo.env_remove(name);
-        }
-    }
+    TOLD_BY_CARGO.iter().for_each(|name| _ = cargo.env_remove(name));
     let status = cargo.status().map_err(|error| failed(error.to_string()))?;
     if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
 }
