@@ -19,6 +19,10 @@ test:
 test-containers *filter:
     HOLDFAST_BACKEND=containers cargo test --test suites -- {{ filter }}
 
+# The Dockerfile, compose (brought up for real), Kubernetes, nginx, Prometheus and its alerts (needs a Docker engine)
+deployments: clients
+    .ci/deployments
+
 # Format, clippy (then what is shipped without what only debug builds have), licences and sources of dependencies
 lint:
     cargo fmt --all --check
