@@ -23,6 +23,10 @@ test-containers *filter:
 deployments: clients
     .ci/deployments
 
+# Writes the experiments for Chaos Mesh again, from the shipped drills
+chaos-mesh:
+    HOLDFAST_WRITE_EXPERIMENTS=1 cargo test --workspace --test suites experiments_for_chaos_mesh
+
 # Format, clippy (then what is shipped without what only debug builds have), licences and sources of dependencies
 lint:
     cargo fmt --all --check

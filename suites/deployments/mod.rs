@@ -1,6 +1,8 @@
 //! What is deployed is what is tested: the experiments for Chaos Mesh do what the shipped drills do, dashboards and
 //! alerts ask for metrics that a node has. That the files work at all is shown by `just deployments`.
 
+mod chaos_mesh;
+
 use std::{
     collections::BTreeSet,
     fs,
