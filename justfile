@@ -19,6 +19,14 @@ test:
 test-containers *filter:
     HOLDFAST_BACKEND=containers cargo test --test suites -- {{ filter }}
 
+# The Dockerfile, compose (brought up for real), Kubernetes, nginx, Prometheus and its alerts (needs a Docker engine)
+deployments: clients
+    .ci/deployments
+
+# Writes the experiments for Chaos Mesh again, from the shipped drills
+chaos-mesh:
+    HOLDFAST_WRITE_EXPERIMENTS=1 cargo test --workspace --test suites experiments_for_chaos_mesh
+
 # Format, clippy (then what is shipped without what only debug builds have), licences and sources of dependencies
 lint:
     cargo fmt --all --check
@@ -56,13 +64,9 @@ one-world seeds="0..6":
     diff <(cargo run $simulate) <(cargo run --release $simulate)
     cargo run $simulate
 
-# The same failover on several engines (each is fetched when it is not there)
-engines drill="primary-kill":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    for engine in redis-7.0 redis-8.2 valkey-8.1 valkey-9.1; do
-      cargo chaos drill {{ drill }} --engine "$engine"
-    done
+# The same failovers on every engine, each promotion beside its own budget (an engine is fetched when it is not there)
+engines *drills:
+    cargo chaos matrix {{ drills }}
 
 # Repeat one drill with seeds 1 to n
 soak drill="primary-kill" n="20":

@@ -7,6 +7,7 @@
 mod behind_nginx;
 mod chat_node;
 mod controls;
+mod deployments;
 mod fuzz;
 mod guarded;
 mod harness_death;

@@ -8,6 +8,7 @@ mod drill;
 mod drills;
 mod environment;
 mod judge;
+mod matrix;
 mod progress;
 mod stop;
 mod terminal;
@@ -33,6 +34,8 @@ enum Command {
     Check(check::Arguments),
     /// Judge a stored run again
     Judge(judge::Arguments),
+    /// Run drills on every engine, and show each promotion beside its budget
+    Matrix(matrix::Arguments),
 }
 
 fn main() -> Exit {
@@ -41,6 +44,7 @@ fn main() -> Exit {
         Command::Drills(arguments) => drills::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Judge(arguments) => judge::run(&arguments),
+        Command::Matrix(arguments) => matrix::run(&arguments),
     }
 }
 

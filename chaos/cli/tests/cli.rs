@@ -28,11 +28,14 @@ fn file(name: &str, text: &str) -> PathBuf {
 
 #[test]
 fn wrong_arguments_exit_2_and_name_what_is_wrong() {
-    for arguments in [&["dril"][..], &["drill"], &["drill", "primary-kill", "--fence", "half"], &["judge"]] {
+    let half = ["drill", "primary-kill", "--fence", "half"];
+    let (no_engine, no_drill) = (["matrix", "--engines", "redis-9.9"], ["matrix", "node-kill", "primary-kil"]);
+    for arguments in [&["dril"][..], &["drill"], &half, &["judge"], &no_engine, &no_drill] {
         let output = chaos(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", err(&output));
     }
     assert!(err(&chaos(&["dril"])).contains("drill"), "the nearest command is named");
+    assert!(err(&chaos(&no_drill)).contains("did you mean `primary-kill`?"), "{}", err(&chaos(&no_drill)));
     let unexpected = chaos(&["drill", "primary-kill", "--dry-run", "--expect", "fail:R99"]);
     assert_eq!(unexpected.status.code(), Some(2));
     assert!(err(&unexpected).contains("fail:R99"), "{}", err(&unexpected));

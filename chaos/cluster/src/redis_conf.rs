@@ -92,6 +92,21 @@ pub(crate) fn launch(engine: &Engine) -> Launch {
 mod tests {
     use super::*;
 
+    /// Nothing is promised of a deployment that drills do not have, and the other way round.
+    #[test]
+    fn deployments_are_set_as_drills_are() {
+        let deployed = include_str!("../../../fixtures/deployments/redis/redis.conf");
+        let lines = deployed.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
+        let mut deployed: BTreeMap<_, _> = lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let mut redis = RedisTopology::new(3, 2);
+        redis.node_timeout = Duration::from_secs(2);
+        let mut drilled = settings(&redis);
+        assert!(deployed.remove("maxmemory").is_some(), "a machine is not full because a log is");
+        // What some faults and the suites' warm servers need.
+        drilled.remove("enable-debug-command");
+        assert_eq!(deployed, drilled);
+    }
+
     #[test]
     fn what_the_topology_says_wins() {
         let mut redis = RedisTopology::new(3, 1);

@@ -1,0 +1,213 @@
+//! `chaos matrix`: drills on every engine, and each promotion beside what that engine's own formula allows.
+//!
+//! Each run is this program again (`chaos drill …`), one after the other: what a user would run, with an end of its own.
+//! The table is read from the stored runs.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use chaos_checkers::{Promotion, Question};
+use chaos_cluster::EngineName;
+use chaos_drill::{EngineSeen, Exit, Judged, Overrides, load, rejudge};
+use clap::builder::PossibleValuesParser;
+use serde_json::{Value, json};
+
+use crate::terminal;
+
+const DRILLS: [&str; 4] = ["primary-kill", "primary-pause", "node-kill", "rolling-restart"];
+const ENGINES: [&str; 4] = {
+    let [one, two, three, four] = EngineName::ALL;
+    [one.as_str(), two.as_str(), three.as_str(), four.as_str()]
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Shipped drills, or drill files
+    #[arg(value_name = "NAME|FILE", default_values = DRILLS)]
+    drills: Vec<String>,
+    /// Engines to run them on, each fetched when it is not there
+    #[arg(long, value_name = "ENGINE,…", value_delimiter = ',', default_values = ENGINES)]
+    #[arg(value_parser = PossibleValuesParser::new(ENGINES))]
+    engines: Vec<String>,
+    /// Where run directories go, a folder for each engine
+    #[arg(long, value_name = "FOLDER", default_value = "target/matrix")]
+    runs: PathBuf,
+    /// As JSON: one object a run
+    #[arg(long)]
+    json: bool,
+}
+
+/// One run, as it is told.
+struct Row {
+    drill: String,
+    engine: String,
+    verdict: String,
+    exit: Exit,
+    promotions: Vec<Promotion>,
+    acked: u64,
+    lost: u64,
+    run: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Exit {
+    let mut names = Vec::new();
+    for drill in &arguments.drills {
+        match load(drill, &Overrides::default()) {
+            Ok(loaded) => names.push((drill, loaded.name)),
+            Err(mistakes) => return terminal::refuse(&mistakes, Exit::Usage),
+        }
+    }
+    let mut rows = Vec::new();
+    for (drill, name) in names {
+        for engine in &arguments.engines {
+            terminal::remark(&format!("{name} on {engine}"));
+            let runs = arguments.runs.join(engine);
+            match play(drill, engine, &runs) {
+                Ok(exit) => rows.push(row(&name, engine, exit, &runs.join(&name).join("latest"))),
+                Err(error) => return terminal::refuse(&format!("chaos cannot run itself: {error}"), Exit::Harness),
+            }
+        }
+    }
+    terminal::out(&if arguments.json { as_json(&rows).to_string() } else { table(&rows) });
+    rows.iter().map(|row| row.exit).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Pass)
+}
+
+/// Its own report would hide the table; it is in the run directory.
+fn play(drill: &str, engine: &str, runs: &Path) -> std::io::Result<Exit> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["drill", drill, "--engine", engine, "--runs"]).arg(runs);
+    let code = command.stdin(Stdio::null()).stdout(Stdio::null()).status()?.code();
+    // Ended by a signal, it said nothing.
+    Ok(Exit::ALL.into_iter().find(|exit| code == Some(i32::from(exit.code()))).unwrap_or(Exit::Harness))
+}
+
+fn row(drill: &str, engine: &str, exit: Exit, run: &Path) -> Row {
+    let row = |engine, verdict, promotions, acked, lost| {
+        let (drill, run) = (drill.to_owned(), run.to_owned());
+        Row { drill, engine, verdict, exit, promotions, acked, lost, run }
+    };
+    // Such a run has no verdict, and `latest` may be of an earlier one.
+    if !matches!(exit, Exit::Pass | Exit::Fail | Exit::Unknown) {
+        return row(engine.to_owned(), exit.meaning().to_owned(), Vec::new(), 0, 0);
+    }
+    match rejudge(run) {
+        Ok(Judged { plan, verdict, .. }) => {
+            let seen = |EngineSeen { kind, version, .. }: EngineSeen| format!("{kind} {version}");
+            let engine = plan.engine.map_or_else(|| engine.to_owned(), seen);
+            let failed: Vec<_> = verdict.failed().map(|rule| format!(" {rule}")).collect();
+            let numbers = &verdict.numbers;
+            let outcome = format!("{}{}", verdict.outcome, failed.concat());
+            row(engine, outcome, promotions(run), numbers.acked, numbers.acked_lost)
+        }
+        Err(error) => row(engine.to_owned(), error.to_string(), Vec::new(), 0, 0),
+    }
+}
+
+/// Of drills that take a primary away; others have no budget for one.
+fn promotions(run: &Path) -> Vec<Promotion> {
+    let text = fs::read_to_string(run.join("question.json")).unwrap_or_default();
+    serde_json::from_str(&text).map_or_else(|_| Vec::new(), |question: Question| question.promotions)
+}
+
+/// The worst of a matrix is its end.
+fn severity(exit: Exit) -> u8 {
+    match exit {
+        Exit::Pass => 0,
+        Exit::Unknown => 1,
+        Exit::Aborted => 2,
+        Exit::Fail => 3,
+        Exit::Usage | Exit::Harness => 4,
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let head = ["drill", "engine", "promoted after", "its budget", "acked", "lost", "verdict"].map(str::to_owned);
+    let cells = |row: &Row| {
+        let promoted = row.promotions.iter().map(took).collect::<Vec<_>>().join(", ");
+        let budget = row.promotions.first().map_or_else(String::new, budget);
+        let (acked, lost) = (row.acked.to_string(), row.lost.to_string());
+        [row.drill.clone(), row.engine.clone(), promoted, budget, acked, lost, row.verdict.clone()]
+    };
+    let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..7).map(width).collect();
+    let line = |cells: &[String; 7]| {
+        let padded: Vec<_> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn took(promotion: &Promotion) -> String {
+    let Promotion { killed_at, promoted_at, failed_elections, .. } = promotion;
+    let took = promoted_at.map_or_else(|| "never".to_owned(), |at| seconds(at.since(*killed_at).as_millis()));
+    match failed_elections {
+        0 => took,
+        failed => format!("{took} ({failed} failed elections)"),
+    }
+}
+
+/// Without failed elections, each of which may cost more.
+fn budget(promotion: &Promotion) -> String {
+    format!("{} to {}", seconds(promotion.earliest_ms.into()), seconds(promotion.latest_ms.into()))
+}
+
+fn seconds(millis: u128) -> String {
+    format!("{}.{:02} s", millis / 1000, millis % 1000 / 10)
+}
+
+fn as_json(rows: &[Row]) -> Value {
+    let row = |row: &Row| {
+        json!({
+            "drill": row.drill, "engine": row.engine, "verdict": row.verdict, "exit": row.exit.code(),
+            "promotions": row.promotions, "acked": row.acked, "lost": row.lost, "run": row.run,
+        })
+    };
+    rows.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos_observe::At;
+
+    use super::*;
+
+    fn ran(drill: &str, exit: Exit, promotions: Vec<Promotion>) -> Row {
+        let (engine, verdict, run) = ("Valkey 9.1.2".to_owned(), "pass".to_owned(), PathBuf::new());
+        Row { drill: drill.to_owned(), engine, verdict, exit, promotions, acked: 7313, lost: 0, run }
+    }
+
+    fn promotion(promoted_at: Option<At>, failed_elections: u32) -> Promotion {
+        Promotion {
+            shard: "1".to_owned(),
+            killed_at: At::from_millis(5_000),
+            promoted_at,
+            failed_elections,
+            node_timeout_ms: 1_000,
+            earliest_ms: 950,
+            latest_ms: 2_266,
+            formula: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_promotion_stands_beside_its_own_budget() {
+        let kept = ran("primary-kill", Exit::Pass, vec![promotion(Some(At::from_millis(6_240)), 0)]);
+        let rows = [kept, ran("node-kill", Exit::Pass, Vec::new())];
+        let lines: Vec<_> = table(&rows).lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], "drill         engine        promoted after  its budget        acked  lost  verdict");
+        assert_eq!(lines[1], "primary-kill  Valkey 9.1.2  1.24 s          0.95 s to 2.26 s  7313   0     pass");
+        assert_eq!(lines[2], "node-kill     Valkey 9.1.2                                    7313   0     pass");
+        assert_eq!(took(&promotion(None, 0)), "never");
+        assert_eq!(took(&promotion(Some(At::from_millis(10_900)), 1)), "5.90 s (1 failed elections)");
+    }
+
+    #[test]
+    fn a_matrix_ends_as_its_worst_run() {
+        let severities = [Exit::Pass, Exit::Unknown, Exit::Aborted, Exit::Fail, Exit::Harness].map(severity);
+        assert!(severities.is_sorted(), "{severities:?}");
+    }
+}

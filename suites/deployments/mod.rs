@@ -1,0 +1,37 @@
+//! What is deployed is what is tested: the experiments for Chaos Mesh do what the shipped drills do, dashboards and
+//! alerts ask for metrics that a node has. That the files work at all is shown by `just deployments`.
+
+mod chaos_mesh;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A panel or an alert on a metric that was renamed shows nothing, for ever, and all seems well.
+#[test]
+fn dashboards_and_alerts_ask_for_metrics_that_a_node_has() {
+    let names = read(&fixtures().join("../system/server/src/telemetry/names.rs"));
+    for file in ["grafana/chat.json", "prometheus/alerts.yml", "prometheus/alerts.test.yml"] {
+        let asked = metrics(&read(&fixtures().join(file)));
+        assert!(asked.len() >= 10, "{file} asks for {} metrics only: {asked:?}", asked.len());
+        let unknown: Vec<_> = asked.iter().filter(|name| !names.contains(&format!("= \"{name}\","))).collect();
+        assert!(unknown.is_empty(), "{file} asks for metrics that no node has: {unknown:?}");
+    }
+}
+
+/// Words that begin as our metrics do, without what Prometheus appends to a histogram's.
+fn metrics(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let metrics = words.filter(|word| word.starts_with("chat_"));
+    metrics.map(|word| word.trim_end_matches("_bucket").to_owned()).collect()
+}
