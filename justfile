@@ -103,7 +103,11 @@ peers:
 # The official Socket.IO clients (npm), for the tests that need them
 clients: (npm "clients")
 
-# What Socket.IO for Node needs, for the comparison with it (npm)
+# The reference system and Socket.IO for Node with three adapters through one drill, side by side (four minutes; npm)
+compare *options: systems
+    cargo chaos compare {{ options }}
+
+# What Socket.IO for Node needs, for comparisons with it (npm)
 systems: (npm "systems/socket.io")
 
 # What a package.json with its lock below fixtures/ asks for, installed in the same place below target/

@@ -16,6 +16,7 @@ mod nginx;
 mod node_loss;
 mod official_client;
 mod over_tls;
+mod own_server;
 mod payloads;
 mod plain_socket;
 mod planted_drops;

@@ -115,8 +115,8 @@ impl Stage {
     }
 
     fn scene(&self, load: Option<&Load>) -> Scene<'_> {
-        let busiest_room = load.map(Load::busiest_room);
-        Scene { cluster: self.cluster(), clock: &self.clock, heal_list: &self.heal_list, busiest_room }
+        let busiest_slot = load.map(|load| slot_of_room(&load.busiest_room()));
+        Scene { cluster: self.cluster(), clock: &self.clock, heal_list: &self.heal_list, busiest_slot }
     }
 
     pub(crate) async fn primary_of(&self, room: &str) -> Server {

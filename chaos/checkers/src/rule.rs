@@ -40,6 +40,11 @@ impl Rule {
         Rule::R14,
     ];
 
+    /// Whether only a system that gives offsets can show it.
+    pub const fn needs_offsets(self) -> bool {
+        matches!(self, Rule::R8 | Rule::R10 | Rule::R11 | Rule::R12)
+    }
+
     /// What the rule promises, in a few words.
     pub const fn promise(self) -> &'static str {
         match self {

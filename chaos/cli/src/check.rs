@@ -1,13 +1,13 @@
-//! `chaos check <file>`: every mistake in a drill file, and nothing started.
+//! `chaos check <file>`: every mistake in a drill file or a system file, and nothing started.
 
-use chaos_drill::{Exit, Overrides, load};
+use chaos_drill::{Exit, Mistakes, Overrides, System, load};
 use serde_json::json;
 
 use crate::terminal;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Drill files, or names of shipped drills
+    /// Drill files, names of shipped drills, or system files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
     /// As JSON: one object a file
@@ -26,9 +26,9 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
 }
 
 fn check(file: &str, json: bool) -> bool {
-    match load(file, &Overrides::default()) {
-        Ok(drill) if json => terminal::out(&json!({ "file": file, "ok": true, "title": drill.title }).to_string()),
-        Ok(drill) => terminal::out(&format!("{file}: fine ({})", drill.title)),
+    match title(file) {
+        Ok(title) if json => terminal::out(&json!({ "file": file, "ok": true, "title": title }).to_string()),
+        Ok(title) => terminal::out(&format!("{file}: fine ({title})")),
         Err(mistakes) if json => {
             let list: Vec<_> = mistakes.mistakes.iter().map(as_json).collect();
             terminal::out(&json!({ "file": file, "ok": false, "mistakes": list }).to_string());
@@ -40,6 +40,15 @@ fn check(file: &str, json: bool) -> bool {
         }
     }
     true
+}
+
+/// A file with a `start` is a system's; anything else is read as a drill.
+fn title(file: &str) -> Result<String, Mistakes> {
+    if std::fs::read_to_string(file).is_ok_and(|text| System::is_meant(&text)) {
+        System::load(file).map(|system| system.title)
+    } else {
+        load(file, &Overrides::default()).map(|drill| drill.title)
+    }
 }
 
 fn as_json(mistake: &chaos_drill::Mistake) -> serde_json::Value {

@@ -4,17 +4,24 @@ use std::path::PathBuf;
 
 use chaos_cluster::EngineChoice;
 use chaos_drill::{
-    Backend, Delivery, Drill, Exit, Expectation, Fence, Judged, Overrides, Plan, Planted, Settings, Stop, load,
+    Backend, CONTRACTS, Delivery, Drill, Exit, Expectation, Fence, Judged, Mistakes, Overrides, Plan, Planted,
+    RunError, Settings, Stop, load,
 };
 use clap::builder::PossibleValuesParser;
 
-use crate::{environment::Environment, progress, stop, terminal};
+use crate::{environment::Environment, progress, stop, system, terminal};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// A shipped drill (see `chaos drills`), or a drill file
     #[arg(value_name = "NAME|FILE")]
     drill: String,
+    /// Your own server: a file that says how it is started and spoken to (docs/your-own-server.md)
+    #[arg(long, value_name = "FILE")]
+    system: Option<String>,
+    /// Judge by this contract instead of the one that the system claims
+    #[arg(long, value_parser = PossibleValuesParser::new(["acked_is_durable", "at_most_once"]))]
+    contract: Option<String>,
     /// Print the plan and stop
     #[arg(long)]
     dry_run: bool,
@@ -62,11 +69,18 @@ impl Arguments {
     /// The command that does the same again.
     fn again(&self) -> String {
         let mut command = vec![format!("chaos drill {}", self.drill)];
-        command.extend(self.overrides().as_arguments());
+        command.extend(self.system.as_ref().map(|file| format!("--system {file}")));
+        command.extend(self.settings().as_arguments());
         command.join(" ")
     }
 
-    fn overrides(&self) -> Overrides {
+    fn drill(&self) -> Result<Drill, Mistakes> {
+        let system = self.system.as_deref().map(system::load).transpose()?;
+        load(&self.drill, &Overrides { system, ..self.settings() })
+    }
+
+    /// All but the system.
+    fn settings(&self) -> Overrides {
         Overrides {
             seed: self.seed,
             engine: self.engine.map(|engine| engine.to_string()),
@@ -74,6 +88,8 @@ impl Arguments {
             backend: choose(Backend::NAMES, self.backend.as_deref()),
             fence: choose(Fence::NAMES, self.fence.as_deref()),
             delivery: choose(Delivery::NAMES, self.delivery.as_deref()),
+            system: None,
+            contract: choose(CONTRACTS, self.contract.as_deref()),
         }
     }
 }
@@ -83,7 +99,7 @@ fn choose<T: Copy>(known: &[(&str, T)], given: Option<&str>) -> Option<T> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
-    let drill = match load(&arguments.drill, &arguments.overrides()) {
+    let drill = match arguments.drill() {
         Ok(drill) => drill,
         Err(mistakes) => return terminal::refuse(&mistakes, Exit::Usage),
     };
@@ -114,21 +130,45 @@ async fn live(arguments: &Arguments, drill: Drill, environment: &Environment) ->
     if let Err(error) = stop::on_signals(stop.clone()) {
         return terminal::refuse(&format!("cannot listen for Ctrl-C: {error}"), Exit::Harness);
     }
+    let how = How {
+        command: arguments.again(),
+        runs: arguments.runs.clone(),
+        keep: arguments.keep,
+        #[cfg(debug_assertions)]
+        planted: Planted::parse(&arguments.plant),
+        #[cfg(not(debug_assertions))]
+        planted: Planted::default(),
+    };
+    match Box::pin(perform(drill, how, environment, stop)).await {
+        Ok(judged) => report(&arguments.expect, &judged),
+        Err(error) => terminal::refuse(&error, error.exit()),
+    }
+}
+
+/// What the command line says of a run beside the drill.
+pub(crate) struct How {
+    /// That does the same again.
+    pub(crate) command: String,
+    pub(crate) runs: PathBuf,
+    pub(crate) keep: bool,
+    pub(crate) planted: Planted,
+}
+
+/// Finds the servers, tells the plan, and runs it before whoever watches.
+pub(crate) async fn perform(drill: Drill, how: How, environment: &Environment, stop: Stop) -> Result<Judged, RunError> {
     let found = match drill.cluster.backend {
         Backend::Processes => {
             environment.engine(drill.engine()).map(|engine| (engine, None)).map_err(|error| error.to_string())
         }
         Backend::Containers => environment.image(drill.engine()).await.map(|(engine, images)| (engine, Some(images))),
     };
-    let (engine, containers) = match found {
-        Ok(found) => found,
-        Err(error) => return terminal::refuse(&error, Exit::Harness),
+    let (engine, containers) = found.map_err(RunError::Harness)?;
+    let node = if drill.system.is_reference() {
+        environment.chat_node().map_err(|error| RunError::Harness(error.to_string()))?
+    } else {
+        PathBuf::new()
     };
-    let node = match environment.chat_node() {
-        Ok(node) => node,
-        Err(error) => return terminal::refuse(&error, Exit::Harness),
-    };
-    let plan = Plan::of(drill, Some(&engine), arguments.again());
+    let plan = Plan::of(drill, Some(&engine), how.command);
     terminal::remark(&plan.to_string());
     let audience = progress::audience(&plan.drill.name, plan.estimate.get());
     let settings = Settings {
@@ -136,20 +176,12 @@ async fn live(arguments: &Arguments, drill: Drill, environment: &Environment) ->
         engine,
         containers,
         node,
-        runs: arguments.runs.clone(),
-        keep: arguments.keep,
+        runs: how.runs,
+        keep: how.keep,
         forward: environment.otlp_endpoint.clone(),
-        #[cfg(debug_assertions)]
-        planted: Planted::parse(&arguments.plant),
-        #[cfg(not(debug_assertions))]
-        planted: Planted::default(),
+        planted: how.planted,
     };
-    let ended = chaos_drill::run(settings, audience.as_ref(), stop).await;
-    drop(audience);
-    match ended {
-        Ok(judged) => report(&arguments.expect, &judged),
-        Err(error) => terminal::refuse(&error, error.exit()),
-    }
+    chaos_drill::run(settings, audience.as_ref(), stop).await
 }
 
 fn report(expectation: &Expectation, judged: &Judged) -> Exit {

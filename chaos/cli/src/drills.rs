@@ -44,7 +44,8 @@ fn for_people(drills: &[Drill]) -> String {
     };
     format!(
         "Must pass:\n{}\nMust fail (chaos drill <name> --expect declared):\n{}\nRun one with: chaos drill <name>; see \
-         what it would do with --dry-run.",
+         what it would do with --dry-run.\nOn your own server: chaos drill <name> --system FILE \
+         (docs/your-own-server.md).",
         part(false),
         part(true)
     )

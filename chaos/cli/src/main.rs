@@ -4,6 +4,7 @@
 //! and turns what happened into an exit code. What happens next in a run is decided in `chaos-drill`, never here.
 
 mod check;
+mod compare;
 mod drill;
 mod drills;
 mod environment;
@@ -11,6 +12,7 @@ mod judge;
 mod matrix;
 mod progress;
 mod stop;
+mod system;
 mod terminal;
 
 use chaos_drill::Exit;
@@ -28,9 +30,11 @@ struct Arguments {
 enum Command {
     /// Run a drill: boot, load, break, heal, judge, report
     Drill(drill::Arguments),
+    /// Run one drill on several systems, and set them side by side
+    Compare(compare::Arguments),
     /// List the drills that are shipped, with a sentence each
     Drills(drills::Arguments),
-    /// Check a drill file without starting anything
+    /// Check a drill file, or a system file, without starting anything
     Check(check::Arguments),
     /// Judge a stored run again
     Judge(judge::Arguments),
@@ -41,6 +45,7 @@ enum Command {
 fn main() -> Exit {
     match Arguments::parse().command {
         Command::Drill(arguments) => drill::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Drills(arguments) => drills::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Judge(arguments) => judge::run(&arguments),

@@ -100,6 +100,59 @@ exercises = ["R1", "R99"]
 }
 
 #[test]
+fn a_wrong_system_file_is_refused_with_all_its_mistakes() {
+    let path = file(
+        "wrong-system.toml",
+        r#"format = 1
+title = "a server whose file has mistakes"
+contract = "at_most_once"
+[start]
+command = ["node", "{servr}"]
+[send]
+event = "say"
+arguments = ["{room}"]
+[received]
+event = "said"
+text = "0/text"
+"#,
+    );
+    let path = path.to_str().expect("a path in UTF-8");
+    for command in [&["check", path][..], &["drill", "primary-kill", "--system", path], &["compare", path]] {
+        let output = chaos(command);
+        let told = err(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        for mistake in [
+            ":5:20: `start.command`: unknown mark {servr}",
+            ":8:13: `send.arguments`: holds no {text}",
+            "`join`: is missing, and `connect.auth` names no {room} either",
+            ":11:8: `received.text`: must begin with an argument's number",
+            "4 mistakes; nothing was started",
+        ] {
+            assert!(told.contains(mistake), "{mistake} is not in:\n{told}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_says_which_system_it_is_for_and_what_that_is_asked() {
+    let system = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/systems/socket.io/redis-adapter.toml");
+    let plan = |more: &[&str]| {
+        let command = ["drill", "primary-kill", "--dry-run", "--system", system];
+        out(&chaos(&[&command[..], more].concat()))
+    };
+    let claimed = plan(&[]);
+    for part in ["system        redis-adapter: Socket.IO", "contract      at_most_once", "R13 R14"] {
+        assert!(claimed.contains(part), "{part} is not in:\n{claimed}");
+    }
+    assert!(!claimed.contains(" R1 ") && !claimed.contains("fence"), "{claimed}");
+    let asked = plan(&["--contract", "acked_is_durable"]);
+    assert!(asked.contains("contract      acked_is_durable") && asked.contains("exercise R1 "), "{asked}");
+    let refused = chaos(&["drill", "primary-kill", "--dry-run", "--system", system, "--fence", "none"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(err(&refused).contains("`--fence` is a setting of the reference system"), "{}", err(&refused));
+}
+
+#[test]
 fn contradictory_settings_are_refused_before_anything_starts() {
     let path = file(
         "contradictory.toml",

@@ -41,11 +41,13 @@ pub(crate) trait Backend: Send + Sync {
 }
 
 /// What to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: BTreeMap<String, String>,
+    /// Where it runs; `None`: in its data directory.
+    pub(crate) folder: Option<PathBuf>,
     /// Whether the harness's own environment is there too.
     pub(crate) inherits: bool,
 }

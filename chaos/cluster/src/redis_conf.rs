@@ -84,6 +84,7 @@ pub(crate) fn launch(engine: &Engine) -> Launch {
         program: engine.program.clone(),
         arguments: vec![FILE.to_owned()],
         environment: engine.library_path.iter().map(library).collect(),
+        folder: None,
         inherits: true,
     }
 }

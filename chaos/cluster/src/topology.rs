@@ -1,7 +1,9 @@
 //! What is to be started, as data. Nothing here touches the machine. Which engine it runs on is another value
 //! ([`Engine`](crate::Engine)), since finding one may take a download.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 use crate::Server;
 
@@ -74,8 +76,13 @@ pub struct ChatTopology {
 impl ChatTopology {
     /// Only Redis.
     pub fn none() -> ChatTopology {
-        let program =
-            Program { command: PathBuf::new(), arguments: Vec::new(), ready: Ready::Listening, inherits: false };
+        let program = Program {
+            command: PathBuf::new(),
+            arguments: Vec::new(),
+            folder: None,
+            ready: Ready::Listening,
+            inherits: false,
+        };
         ChatTopology { nodes: 0, program, args: Vec::new(), env: BTreeMap::new(), otlp: None }
     }
 
@@ -91,19 +98,21 @@ impl ChatTopology {
 
 /// How to start one chat node: any Socket.IO server, told by its own flags where to listen and where Redis is.
 ///
-/// In `arguments` these are replaced: `{listen}` address:port, `{host}`, `{port}`, `{redis}` redis://…,redis://… of all
-/// nodes, `{name}` the node's name.
+/// In `arguments`, and in the values of [`ChatTopology::env`], what [`Program::MARKS`] names is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     pub command: PathBuf,
     pub arguments: Vec<String>,
+    /// Where it runs; `None`: in a data directory of its own.
+    pub folder: Option<PathBuf>,
     pub ready: Ready,
     /// Whether it finds the harness's environment in its own. The reference node does not: `CHAT_…` would change it.
     pub inherits: bool,
 }
 
 /// How a chat node shows that it serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ready {
     /// GET of this path answers 200.
     Http(String),
@@ -112,22 +121,46 @@ pub enum Ready {
 }
 
 impl Program {
+    /// `{listen}` address:port, `{host}`, `{port}`, `{name}` the node's name; `{redis}` redis://…,redis://… of all nodes,
+    /// `{redis_nodes}` the same as address:port,…, `{redis_host}` and `{redis_port}` those of the first.
+    pub const MARKS: [&'static str; 8] =
+        ["listen", "host", "port", "name", "redis", "redis_nodes", "redis_host", "redis_port"];
+
     /// The reference node with its flags.
     pub fn reference(chat_node: PathBuf) -> Program {
         let arguments = ["--listen", "{listen}", "--redis", "{redis}", "--node-id", "{name}"];
         Program {
             command: chat_node,
             arguments: arguments.map(ToOwned::to_owned).to_vec(),
+            folder: None,
             ready: Ready::Http("/ready".to_owned()),
             inherits: false,
         }
     }
+}
 
-    pub(crate) fn filled(&self, host: &str, port: u16, redis: &str, name: &str) -> Vec<String> {
-        let (listen, port) = (format!("{host}:{port}"), port.to_string());
-        let table = [("{listen}", &*listen), ("{host}", host), ("{port}", &port), ("{redis}", redis), ("{name}", name)];
-        let fill = |text: &String| table.iter().fold(text.clone(), |text, (mark, value)| text.replace(mark, value));
-        self.arguments.iter().map(fill).collect()
+/// What one chat node is told in the place of each of [`Program::MARKS`].
+pub(crate) struct Told([String; 8]);
+
+impl Told {
+    pub(crate) fn of(address: SocketAddr, name: String, redis: &[SocketAddr]) -> Told {
+        let list = |scheme: &str| redis.iter().map(|node| format!("{scheme}{node}")).collect::<Vec<_>>().join(",");
+        let first = redis.first().map(|node| (node.ip().to_string(), node.port().to_string())).unwrap_or_default();
+        Told([
+            address.to_string(),
+            address.ip().to_string(),
+            address.port().to_string(),
+            name,
+            list("redis://"),
+            list(""),
+            first.0,
+            first.1,
+        ])
+    }
+
+    pub(crate) fn fill(&self, text: &str) -> String {
+        let marks = Program::MARKS.iter().zip(&self.0);
+        marks.fold(text.to_owned(), |text, (mark, value)| text.replace(&format!("{{{mark}}}"), value))
     }
 }
 
@@ -154,9 +187,10 @@ mod tests {
 
     #[test]
     fn a_program_is_told_by_its_own_flags() {
-        let mut program = Program::reference("chat-node".into());
-        program.arguments = ["-p", "{port}", "--at={listen}", "{redis}", "{name}"].map(ToOwned::to_owned).to_vec();
-        let told = program.filled("127.0.0.9", 4000, "redis://a:1,redis://b:2", "chat-2");
-        assert_eq!(told, ["-p", "4000", "--at=127.0.0.9:4000", "redis://a:1,redis://b:2", "chat-2"]);
+        let redis = ["127.0.0.1:1", "127.0.0.2:2"].map(|node| node.parse().expect("an address"));
+        let told = Told::of("127.0.0.9:4000".parse().expect("an address"), "chat-2".to_owned(), &redis);
+        assert_eq!(told.fill("-p {port} {host} --at={listen} {name}"), "-p 4000 127.0.0.9 --at=127.0.0.9:4000 chat-2");
+        assert_eq!(told.fill("{redis}"), "redis://127.0.0.1:1,redis://127.0.0.2:2");
+        assert_eq!(told.fill("{redis_nodes} {redis_host} {redis_port}"), "127.0.0.1:1,127.0.0.2:2 127.0.0.1 1");
     }
 }

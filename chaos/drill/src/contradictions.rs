@@ -11,7 +11,7 @@ use crate::{
     inject::Foreseen as _,
     mistake::Mistake,
     plan::estimate,
-    read::Places,
+    read::{Places, nearest_place},
 };
 
 /// Fewer than this in flight, and a run that loses nothing has shown nothing.
@@ -27,7 +27,7 @@ const RATE_LIMIT: f64 = 10.0;
 type Contradiction = (String, String);
 
 pub(crate) fn of(drill: &Drill, places: &Places) -> Vec<Mistake> {
-    let whole: [fn(&Drill) -> Option<Contradiction>; 10] = [
+    let whole: [fn(&Drill) -> Option<Contradiction>; 13] = [
         user_faster_than_acks,
         too_few_in_flight,
         durability_without_delay,
@@ -38,6 +38,9 @@ pub(crate) fn of(drill: &Drill, places: &Places) -> Vec<Mistake> {
         longer_than_allowed,
         promises_what_fails,
         no_fence_without_a_log,
+        unfit_system,
+        leaves_that_nobody_knows,
+        rooms_that_nobody_can_join,
     ];
     let mut found: Vec<_> = whole.iter().filter_map(|check| check(drill)).collect();
     for (nth, step) in drill.steps.iter().enumerate() {
@@ -54,17 +57,6 @@ pub(crate) fn of(drill: &Drill, places: &Places) -> Vec<Mistake> {
         Mistake { place, message: format!("`{path}`: {message}"), nearest: None }
     };
     found.into_iter().map(mistake).collect()
-}
-
-/// The setting itself, or the nearest table around it that stands in the file (a default stands nowhere).
-fn nearest_place(places: &Places, path: &str) -> Option<crate::mistake::Place> {
-    let mut path = path;
-    loop {
-        if let Some(place) = places.get(path) {
-            return Some(*place);
-        }
-        path = path.rsplit_once('.')?.0;
-    }
 }
 
 fn at(path: &str, message: String) -> Contradiction {
@@ -109,7 +101,7 @@ fn too_few_in_flight(drill: &Drill) -> Option<Contradiction> {
 fn durability_without_delay(drill: &Drill) -> Option<Contradiction> {
     let kills = drill.steps.iter().any(|step| step.inject.kills_primary());
     let delayed = drill.cluster.redis.replication_delay > Length::default();
-    let shows = drill.cluster.delivery == Delivery::Log && promises(drill, Rule::R12) && !drill.must_fail();
+    let shows = drill.has_log() && promises(drill, Rule::R12) && !drill.must_fail();
     if !kills || delayed || !shows {
         return None;
     }
@@ -123,7 +115,7 @@ fn durability_without_delay(drill: &Drill) -> Option<Contradiction> {
 
 fn delay_outlasts_the_wait(drill: &Drill) -> Option<Contradiction> {
     let delay = drill.cluster.redis.replication_delay;
-    let fenced = drill.cluster.delivery == Delivery::Log && drill.cluster.fence == Fence::Full;
+    let fenced = drill.has_log() && drill.cluster.fence == Fence::Full;
     if !fenced || delay.as_secs() * 2.0 < WAIT.as_secs() {
         return None;
     }
@@ -185,6 +177,25 @@ fn promises_what_fails(drill: &Drill) -> Option<Contradiction> {
 fn no_fence_without_a_log(drill: &Drill) -> Option<Contradiction> {
     let unfenced = drill.cluster.delivery == Delivery::Pubsub && drill.cluster.fence == Fence::None;
     unfenced.then(|| at("cluster.fence", "`none` means nothing with `pubsub`, which never fences".to_owned()))
+}
+
+fn unfit_system(drill: &Drill) -> Option<Contradiction> {
+    Some(at("system", drill.system.unfit_for(drill.cluster.backend)?))
+}
+
+fn leaves_that_nobody_knows(drill: &Drill) -> Option<Contradiction> {
+    let knows = drill.system.dialect.as_ref().is_none_or(|dialect| dialect.leave.is_some());
+    let leavers = drill.workload.churn.leavers_per_room;
+    let message =
+        || format!("{leavers} members of each room leave it, and the file of {} has no `leave`", drill.system.name);
+    (leavers > 0 && !knows).then(|| at("workload.fan_out.churn", message()))
+}
+
+fn rooms_that_nobody_can_join(drill: &Drill) -> Option<Contradiction> {
+    let joins = drill.system.dialect.as_ref().is_none_or(|dialect| dialect.join.is_some());
+    let rooms = drill.workload.rooms_per_user;
+    let message = || format!("each user is in {rooms} rooms, and the file of {} has no `join`", drill.system.name);
+    (rooms > 1 && !joins).then(|| at("workload.fan_out.rooms_per_user", message()))
 }
 
 fn promises(drill: &Drill, rule: Rule) -> bool {

@@ -10,6 +10,8 @@ use chaos_observe::Length;
 use chaos_workload::FanOut;
 use serde::{Deserialize, Serialize};
 
+use crate::system::System;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drill {
@@ -27,6 +29,9 @@ pub struct Drill {
     pub steady: Length,
     /// The load goes on this long after the last heal, so that what recovers late is seen.
     pub settle: Length,
+    /// What is drilled; the file does not say, the command line may.
+    #[serde(default = "System::reference")]
+    pub system: System,
     pub cluster: Cluster,
     pub workload: FanOut,
     pub expect: Expect,
@@ -163,8 +168,12 @@ named! {
 }
 
 /// As a drill file names them.
-pub(crate) const CONTRACTS: &[(&str, Contract)] =
+pub const CONTRACTS: &[(&str, Contract)] =
     &[("acked_is_durable", Contract::AckedIsDurable), ("at_most_once", Contract::AtMostOnce)];
+
+pub(crate) fn contract_name(contract: Contract) -> &'static str {
+    CONTRACTS.iter().find(|(_, named)| *named == contract).map_or("", |(name, _)| name)
+}
 
 impl Drill {
     /// Messages expected in flight on the replication link of one shard: what a killed primary takes with it when
@@ -176,13 +185,17 @@ impl Drill {
 
     /// As the drill file names it.
     pub fn contract(&self) -> &'static str {
-        let named = CONTRACTS.iter().find(|(_, contract)| *contract == self.expect.contract);
-        named.map_or("", |(name, _)| name)
+        contract_name(self.expect.contract)
     }
 
     /// The loader has checked that it is one.
     pub fn engine(&self) -> EngineChoice {
         self.cluster.redis.engine.parse().unwrap_or_default()
+    }
+
+    /// Whether the system gives offsets and holds history, so that rooms have a place in Redis.
+    pub fn has_log(&self) -> bool {
+        self.system.dialect.is_none() && self.cluster.delivery == Delivery::Log
     }
 
     pub fn must_fail(&self) -> bool {

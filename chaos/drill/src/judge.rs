@@ -7,6 +7,7 @@ use chaos_checkers::{Verdict, judge};
 use chaos_observe::{History, RunDir, SpanStore};
 
 use crate::{
+    compare::Found,
     error::RunError,
     plan::Plan,
     question,
@@ -22,6 +23,8 @@ pub struct Judged {
     /// For people.
     pub report: String,
     pub run: PathBuf,
+    /// For a comparison with other systems.
+    pub found: Found,
 }
 
 /// Judges a run that has just ended: makes the question of what was measured, and writes everything down.
@@ -78,5 +81,6 @@ fn judged(
     let path = run.path();
     let record = Record { run: path, plan: &plan, schedule, history, spans: &spans, verdict: &verdict };
     let report = report::text(&record);
-    Ok(Judged { report, run: path.to_owned(), plan, verdict })
+    let found = Found::of(&plan, schedule, history, question, &verdict);
+    Ok(Judged { report, run: path.to_owned(), plan, verdict, found })
 }

@@ -1,6 +1,8 @@
 //! The whole experiment: file → plan → run → verdict → report.
 
+mod compare;
 mod contradictions;
+mod deafness;
 mod drill;
 mod error;
 mod exit;
@@ -24,9 +26,11 @@ mod run;
 mod schedule;
 mod shipped;
 mod stop;
+mod system;
 mod unjudged;
 
-pub use drill::{Backend, Cluster, Delivery, Drill, Event, Expect, Fence, Redis, Step, When};
+pub use compare::{Compared, Found, as_html, as_text};
+pub use drill::{Backend, CONTRACTS, Cluster, Delivery, Drill, Event, Expect, Fence, Redis, Step, When};
 pub use error::RunError;
 pub use exit::Exit;
 pub use expectation::{Expectation, NoExpectation, exit_of};
@@ -41,3 +45,4 @@ pub use run::{Settings, run};
 pub use schedule::{FaultSeen, PromotionSeen, RoleSeen, Schedule};
 pub use shipped::{SHIPPED, Shipped};
 pub use stop::Stop;
+pub use system::{Start, System};

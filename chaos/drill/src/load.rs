@@ -42,6 +42,7 @@ use crate::{
     overrides::Overrides,
     read::{Source, Table, Wrong},
     shipped,
+    system::System,
 };
 
 /// The format that this version reads.
@@ -80,6 +81,7 @@ pub fn from_text(file: &str, name: &str, text: &str, overrides: &Overrides) -> R
         for path in overrides.paths() {
             places.remove(path);
         }
+        mistakes.extend(overrides.mistakes(&drill));
         mistakes.extend(contradictions::of(&drill, &places));
         if mistakes.is_empty() {
             return Ok(drill);
@@ -109,7 +111,8 @@ fn drill(name: &str, mut top: Table<'_>) -> Option<Drill> {
     let steps = steps.into_iter().collect::<Option<Vec<_>>>();
     let name = name.to_owned();
     let (workload, expect, steps) = (workload?, expect?, steps?);
-    Some(Drill { name, title: title?, why, seed, longest, steady, settle, cluster, workload, expect, steps })
+    let system = System::reference();
+    Some(Drill { name, title: title?, why, seed, longest, steady, settle, system, cluster, workload, expect, steps })
 }
 
 fn cluster(mut table: Table<'_>) -> Cluster {

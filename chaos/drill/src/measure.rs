@@ -35,6 +35,19 @@ pub(crate) fn longest_silence(schedule: &Schedule, history: &History, shard: u32
     gaps.max_by_key(|(_, gap)| *gap).unwrap_or((from, Duration::ZERO))
 }
 
+/// The longest time without an ack in any one room, between `from` and `to`.
+pub(crate) fn longest_stall(history: &History, from: At, to: At) -> Duration {
+    let mut last = vec![from; history.rooms.len()];
+    let mut acks: Vec<_> = history.acks.iter().filter(|ack| (from..=to).contains(&ack.at)).collect();
+    acks.sort_unstable_by_key(|ack| ack.at);
+    let mut longest = Duration::ZERO;
+    for ack in acks {
+        let room = history.messages[ack.message as usize].room as usize;
+        longest = longest.max(ack.at.since(std::mem::replace(&mut last[room], ack.at)));
+    }
+    last.into_iter().map(|last| to.since(last)).fold(longest, Duration::max)
+}
+
 /// The rooms, as the history numbers them, whose log lies on that shard.
 fn rooms_of(schedule: &Schedule, history: &History, shard: u32) -> BTreeSet<u32> {
     let on_shard = schedule.rooms.iter().filter(|(_, on)| **on == shard);

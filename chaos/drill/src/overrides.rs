@@ -1,6 +1,13 @@
-//! What the command line changes in a drill before it is judged sound: the few settings worth varying by hand.
+//! What the command line changes in a drill before it is judged sound: the few settings worth varying by hand, and the
+//! system under test.
 
-use crate::drill::{Backend, Delivery, Drill, Fence};
+use chaos_checkers::{Contract, Rule};
+
+use crate::{
+    drill::{Backend, CONTRACTS, Delivery, Drill, Fence},
+    mistake::Mistake,
+    system::System,
+};
 
 /// Each `None` leaves the file's own value.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +18,9 @@ pub struct Overrides {
     pub backend: Option<Backend>,
     pub fence: Option<Fence>,
     pub delivery: Option<Delivery>,
+    /// It is asked for what it claims, unless `contract` says otherwise.
+    pub system: Option<System>,
+    pub contract: Option<Contract>,
 }
 
 impl Overrides {
@@ -22,6 +32,27 @@ impl Overrides {
         set(&mut cluster.backend, self.backend);
         set(&mut cluster.fence, self.fence);
         set(&mut cluster.delivery, self.delivery);
+        let contract = self.contract.or(self.system.as_ref().map(|system| system.contract));
+        set(&mut drill.system, self.system.clone());
+        if let Some(contract) = contract {
+            drill.expect.contract = contract;
+            let log = drill.has_log();
+            let asked = |rule: &Rule| contract.promises(*rule) && (log || !rule.needs_offsets());
+            drill.expect.exercises.retain(asked);
+            drill.expect.fails.retain(asked);
+        }
+    }
+
+    /// Settings that the system under test does not have.
+    pub(crate) fn mistakes(&self, drill: &Drill) -> Vec<Mistake> {
+        let given = [("fence", self.fence.is_some()), ("delivery", self.delivery.is_some())];
+        let given = given.into_iter().filter(|(_, given)| *given && !drill.system.is_reference());
+        let name = &drill.system.name;
+        let told = |(option, _)| {
+            let message = format!("`--{option}` is a setting of the reference system; {name} has no such thing");
+            Mistake { place: None, message, nearest: None }
+        };
+        given.map(told).collect()
     }
 
     /// The settings that no longer stand in the file, as the dotted paths of the file.
@@ -33,11 +64,12 @@ impl Overrides {
             (self.backend.is_some(), "cluster.backend"),
             (self.fence.is_some(), "cluster.fence"),
             (self.delivery.is_some(), "cluster.delivery"),
+            (self.contract.is_some() || self.system.is_some(), "expect.contract"),
         ];
         given.into_iter().filter(|(given, _)| *given).map(|(_, path)| path).collect()
     }
 
-    /// As they were written on the command line, to be pasted again.
+    /// As they were written on the command line, to be pasted again; the system is the caller's, who knows its file.
     pub fn as_arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
         let mut option = |name: &str, value: Option<String>| {
@@ -48,6 +80,8 @@ impl Overrides {
         option("backend", self.backend.map(|backend| backend.to_string()));
         option("fence", self.fence.map(|fence| fence.to_string()));
         option("delivery", self.delivery.map(|delivery| delivery.to_string()));
+        let contract = CONTRACTS.iter().find(|(_, contract)| Some(*contract) == self.contract);
+        option("contract", contract.map(|(name, _)| (*name).to_owned()));
         arguments
     }
 }

@@ -165,20 +165,20 @@ impl fmt::Display for Plan {
         let (cluster, redis, load) = (&drill.cluster, &drill.cluster.redis, &drill.workload);
         writeln!(f, "{}: {}", drill.name, drill.title)?;
         writeln!(f, "  seed          {}", drill.seed)?;
+        writeln!(f, "  system        {}: {}", drill.system.name, drill.system.title)?;
         match &self.engine {
             Some(engine) => writeln!(f, "  engine        {} {} ({})", engine.kind, engine.version, engine.program)?,
             None => writeln!(f, "  engine        {}, to be fetched when the drill runs", redis.engine)?,
         }
         writeln!(
             f,
-            "  cluster       {} × (1 + {}) Redis, node timeout {}, {}; {} chat nodes, delivery {}, fence {}",
+            "  cluster       {} × (1 + {}) Redis, node timeout {}, {}; {} chat nodes{}",
             redis.shards,
             redis.replicas_per_shard,
             redis.node_timeout,
             if redis.appendonly { "append-only file" } else { "no append-only file" },
             cluster.chat_nodes,
-            cluster.delivery,
-            cluster.fence
+            self.settings()
         )?;
         writeln!(
             f,
@@ -211,12 +211,23 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
+    /// Those that only the reference system has.
+    fn settings(&self) -> String {
+        let Drill { system, cluster, .. } = &self.drill;
+        let own = || format!(", delivery {}, fence {}", cluster.delivery, cluster.fence);
+        if system.is_reference() { own() } else { String::new() }
+    }
+
     fn steps(&self) -> String {
         let drill = &self.drill;
         let mut text = String::new();
         let _ = writeln!(text, "  steady state  {} before the first fault", drill.steady);
         if drill.cluster.redis.replication_delay > Length::default() {
-            let fenced = if drill.cluster.fence == Fence::Full { "not yet promised" } else { "already promised" };
+            let fenced = if drill.has_log() && drill.cluster.fence == Fence::Full {
+                "not yet promised"
+            } else {
+                "already promised"
+            };
             let _ = writeln!(
                 text,
                 "  then          replication out of the busiest primary is delayed by {}: about {:.0} messages are in \

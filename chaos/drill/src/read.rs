@@ -18,6 +18,17 @@ use crate::mistake::{Mistake, Place, is_near, nearest, place};
 /// Where each setting stands, by its dotted path (`workload.fan_out.rooms`, `step.0.at`).
 pub(crate) type Places = BTreeMap<String, Place>;
 
+/// The setting itself, or the nearest table around it that stands in the file (a default stands nowhere).
+pub(crate) fn nearest_place(places: &Places, path: &str) -> Option<Place> {
+    let mut path = path;
+    loop {
+        if let Some(place) = places.get(path) {
+            return Some(*place);
+        }
+        path = path.rsplit_once('.')?.0;
+    }
+}
+
 /// One file being read: the text, and what was found wrong so far.
 #[derive(Clone)]
 pub(crate) struct Source<'t> {
@@ -216,6 +227,32 @@ impl<'t> Table<'t> {
             }
         }
         tables
+    }
+
+    /// Every entry of a table with names of the file's own, each as `read` understands it.
+    pub(crate) fn texts<T>(self, read: impl Fn(&str) -> Result<T, Wrong>) -> BTreeMap<String, T> {
+        let mut texts = BTreeMap::new();
+        for (key, (_, value)) in &self.entries {
+            let text = value.get_ref().as_str().ok_or_else(|| Wrong::kind(value.get_ref(), "a text"));
+            match text.and_then(&read) {
+                Ok(text) => drop(texts.insert(key.clone(), text)),
+                Err(wrong) => self.wrong_at(key, wrong),
+            }
+        }
+        texts
+    }
+
+    /// Notes a mistake about a setting by its dotted path, at the nearest place that stands in the file.
+    pub(crate) fn wrong_below(&self, path: &str, why: &str) {
+        let (mistakes, places) = &mut *self.source.found.borrow_mut();
+        let place = nearest_place(places, path).or(Some(self.place));
+        mistakes.push(Mistake { place, message: format!("`{path}`: {why}"), nearest: None });
+    }
+
+    /// Notes a mistake about the value of `key`.
+    pub(crate) fn wrong_at(&self, key: &str, wrong: Wrong) {
+        let at = self.entries.get(key).map_or(0, |(_, value)| value.span().start);
+        self.source.mistake(at, format!("`{}`: {}", self.path_of(key), wrong.message), wrong.nearest);
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {

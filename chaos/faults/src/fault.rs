@@ -10,8 +10,9 @@ pub struct Scene<'a> {
     pub cluster: &'a Cluster,
     pub clock: &'a Clock,
     pub heal_list: &'a HealList,
-    /// The room with the most sends right now. Faults know no workload, so whoever injects says.
-    pub busiest_room: Option<String>,
+    /// That of the room with the most sends right now; where rooms have no place in Redis, one of the primary that carries
+    /// the most. Faults know no workload, so whoever injects says.
+    pub busiest_slot: Option<u16>,
 }
 
 /// Whom a fault hits, resolved, and what was there before it did: what its evidence is measured against.

@@ -29,9 +29,8 @@ impl RedisTarget {
         let cluster = scene.cluster;
         let primary = match self {
             T::PrimaryOfBusiestRoom | T::ReplicaOfBusiestRoom | T::AllReplicasOfBusiestRoom => {
-                let room =
-                    scene.busiest_room.as_deref().ok_or_else(|| self.failed("nobody says which room that is"))?;
-                cluster.primary_of_slot(slot_of_room(room)).await?
+                let slot = scene.busiest_slot.ok_or_else(|| self.failed("nobody says which room that is"))?;
+                cluster.primary_of_slot(slot).await?
             }
             T::BusiestPrimary | T::ReplicaOfBusiestPrimary | T::AllReplicasOfBusiestPrimary => {
                 cluster.busiest_primary().await?

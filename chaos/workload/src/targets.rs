@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use rustls::ClientConfig;
 
+use crate::Dialect;
+
 /// A chat node as users reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -23,6 +25,8 @@ pub struct Targets {
     pub tls: Option<Arc<ClientConfig>>,
     /// Whether it gives offsets. Without them nothing can be read back, and who is level is a guess.
     pub offsets: bool,
+    /// `None`: it speaks docs/contract.md.
+    pub dialect: Option<Arc<Dialect>>,
     /// A planted fault: every user's client loses the n-th message that it should show.
     #[cfg(debug_assertions)]
     pub drop_received: Option<u64>,
@@ -45,6 +49,7 @@ impl Targets {
             tokens: Tokens::Names,
             tls: None,
             offsets: true,
+            dialect: None,
             #[cfg(debug_assertions)]
             drop_received: None,
         }

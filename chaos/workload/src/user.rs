@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use chaos_observe::At;
@@ -107,6 +108,12 @@ fn config(crowd: &Crowd, start: &Start, urls: &[String]) -> Result<Config, LoadE
     config.seed = start.seed;
     config.ack_timeout = crowd.ack_timeout;
     config.tls.clone_from(&crowd.targets.tls);
+    if let Some(dialect) = crowd.targets.dialect.clone() {
+        if !dialect.send.retry {
+            config.retry_horizon = Duration::ZERO;
+        }
+        config.dialect = Some(dialect);
+    }
     #[cfg(debug_assertions)]
     {
         config.drop_received = crowd.targets.drop_received;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use system_protocol::limits;
 
+use crate::Dialect;
+
 /// Times and limits of one client. [`Config::new`] gives the contract's defaults; drills use shorter times.
 #[derive(Clone)]
 pub struct Config {
@@ -32,6 +34,8 @@ pub struct Config {
     pub seed: u64,
     /// Whom to trust; without it no `wss://` node can be reached.
     pub tls: Option<Arc<ClientConfig>>,
+    /// For nodes that do not speak the contract.
+    pub dialect: Option<Arc<dyn Dialect>>,
     /// A planted fault: the n-th message (from 1) that would be shown is lost without a trace.
     #[cfg(debug_assertions)]
     pub drop_received: Option<u64>,
@@ -55,6 +59,7 @@ impl Config {
             backoff: limits::BACKOFF,
             seed: 0,
             tls: None,
+            dialect: None,
             #[cfg(debug_assertions)]
             drop_received: None,
         })

@@ -5,13 +5,15 @@
 //! Rooms are joined again where the client was: at the offset of the last message that it *received*. One task drives
 //! one socket; several rooms share it.
 //!
-//! Place in the flow: user or load generator → `Client` → session (what to say; no I/O) → link (WebSocket) → node.
+//! Place in the flow: user or load generator → `Client` → session (what to say; no I/O) → link (WebSocket, and a
+//! [`Dialect`] where the node speaks another language) → node.
 //!
 //! Deliberately absent: HTTP long polling, binary attachments, other namespaces, storage of the queue on disk.
 
 mod backoff;
 mod client;
 mod config;
+mod dialect;
 mod event;
 mod link;
 mod outbox;
@@ -21,5 +23,6 @@ mod wire;
 
 pub use client::{Client, Ids, uuids};
 pub use config::{Config, ConfigError, Node};
+pub use dialect::{Dialect, Frames, Translator};
 pub use event::{Event, Notice, Unresolved, What, Why};
 pub use outbox::Queue;

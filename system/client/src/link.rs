@@ -16,7 +16,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::{Node, Why};
+use crate::dialect::Speech;
+use crate::{Dialect, Node, Why};
 
 /// Small: a process may run a thousand clients, and the library's own choice is 128 KiB each way.
 const BUFFER: usize = 8 * 1024;
@@ -27,28 +28,42 @@ const GOODBYE: Duration = Duration::from_millis(500);
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
-pub(crate) struct Link(WebSocketStream<Box<dyn Wire>>);
+pub(crate) struct Link {
+    socket: WebSocketStream<Box<dyn Wire>>,
+    speech: Option<Speech>,
+}
 
 impl Link {
-    pub(crate) async fn dial(node: &Node, tls: Option<Arc<ClientConfig>>) -> Result<Link, Why> {
+    pub(crate) async fn dial(
+        node: &Node,
+        tls: Option<Arc<ClientConfig>>,
+        dialect: Option<Arc<dyn Dialect>>,
+    ) -> Result<Link, Why> {
         let stream = TcpStream::connect(&node.authority).await.map_err(|e| Why::Lost(e.to_string()))?;
         stream.set_nodelay(true).map_err(|e| Why::Lost(e.to_string()))?;
         let stream = secured(stream, node, tls).await.map_err(|e| Why::Lost(e.to_string()))?;
-        let url = format!("{node}{}?EIO=4&transport=websocket", limits::PATH);
+        let path = dialect.as_ref().map_or(limits::PATH, |dialect| dialect.path());
+        let url = format!("{node}{path}?EIO=4&transport=websocket");
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER)
             .max_message_size(Some(limits::PAYLOAD_BYTES))
             .max_frame_size(Some(limits::PAYLOAD_BYTES));
         let (socket, _) = client_async_with_config(url, stream, Some(config)).await.map_err(why)?;
-        Ok(Link(socket))
+        Ok(Link { socket, speech: dialect.map(|dialect| Speech::new(dialect.open())) })
     }
 
     /// Cancel-safe: what was read in part stays in the socket's buffer.
     pub(crate) async fn read(&mut self) -> Result<Utf8Bytes, Why> {
         loop {
-            match self.0.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(text),
+            if let Some(frame) = self.speech.as_mut().and_then(Speech::heard) {
+                return Ok(frame.into());
+            }
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => match &mut self.speech {
+                    Some(speech) => speech.incoming(&text),
+                    None => return Ok(text),
+                },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(_))) | None => return Err(Why::Goodbye),
                 Some(Ok(Message::Binary(_) | Message::Frame(_))) => {
@@ -59,13 +74,27 @@ impl Link {
         }
     }
 
+    /// Something must be written that the session knows nothing of.
+    pub(crate) fn has_unsaid(&self) -> bool {
+        self.speech.as_ref().is_some_and(Speech::has_unsaid)
+    }
+
+    fn said(&mut self, frames: Vec<String>) -> Vec<String> {
+        let Some(speech) = &mut self.speech else { return frames };
+        for frame in &frames {
+            speech.outgoing(frame);
+        }
+        speech.unsaid()
+    }
+
     /// A node that takes nothing for as long as it may be silent is gone.
     pub(crate) async fn write(&mut self, frames: Vec<String>, patience: Duration) -> Result<(), Why> {
+        let frames = self.said(frames);
         let written = tokio::time::timeout(patience, async {
             for frame in frames {
-                self.0.feed(Message::text(frame)).await?;
+                self.socket.feed(Message::text(frame)).await?;
             }
-            self.0.flush().await
+            self.socket.flush().await
         });
         match written.await {
             Ok(written) => written.map_err(why),
@@ -75,9 +104,12 @@ impl Link {
 
     /// Best effort: the node notices a missing goodbye too.
     pub(crate) async fn goodbye(mut self, last: &'static str) {
+        let last = self.said(vec![last.to_owned()]);
         let _ = tokio::time::timeout(GOODBYE, async {
-            self.0.feed(Message::text(last)).await?;
-            self.0.close(None).await
+            for frame in last {
+                self.socket.feed(Message::text(frame)).await?;
+            }
+            self.socket.close(None).await
         })
         .await;
     }

@@ -9,7 +9,7 @@ use tokio::time::sleep_until;
 use crate::Why;
 use crate::client::Shared;
 use crate::link::Link;
-use crate::session::Mood;
+use crate::session::{Mood, Target};
 use crate::wire::socket;
 
 pub(crate) async fn run(shared: Arc<Shared>) {
@@ -73,7 +73,7 @@ async fn connection(shared: &Shared) -> Why {
 }
 
 async fn dial(shared: &Shared) -> Result<Link, Why> {
-    let (node, tls, timeout) = shared.session().target();
+    let Target { node, tls, dialect, timeout } = shared.session().target();
     let closed = async {
         while shared.session().mood() != Mood::Closing {
             idle(shared, None).await;
@@ -82,7 +82,7 @@ async fn dial(shared: &Shared) -> Result<Link, Why> {
     tokio::select! {
         biased;
         () = closed => Err(Why::Closed),
-        dialed = tokio::time::timeout(timeout, Link::dial(&node, tls)) => {
+        dialed = tokio::time::timeout(timeout, Link::dial(&node, tls, dialect)) => {
             dialed.unwrap_or(Err(Why::Unanswered("dial", timeout)))
         }
     }
@@ -97,7 +97,7 @@ async fn converse(shared: &Shared, link: &mut Link) -> Result<std::convert::Infa
             let mut session = shared.session();
             (session.advance(Instant::now())?, session.patience())
         };
-        if !step.frames.is_empty() {
+        if !step.frames.is_empty() || link.has_unsaid() {
             link.write(step.frames, patience).await?;
         }
         if let Some(wake_at) = step.wake_at

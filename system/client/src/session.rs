@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::backoff::Backoff;
 use crate::outbox::{Outbox, Queue};
-use crate::{Config, Event, Node, What};
+use crate::{Config, Dialect, Event, Node, What};
 use line::Line;
 use membership::{Membership, State};
 
@@ -60,6 +60,14 @@ pub(crate) struct Session {
 pub(crate) struct Step {
     pub(crate) frames: Vec<String>,
     pub(crate) wake_at: Option<Instant>,
+}
+
+/// The node to try, whom to trust, what it speaks, and for how long to try.
+pub(crate) struct Target {
+    pub(crate) node: Node,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+    pub(crate) dialect: Option<Arc<dyn Dialect>>,
+    pub(crate) timeout: Duration,
 }
 
 /// Whether there is reason to connect.
@@ -162,9 +170,10 @@ impl Session {
         }
     }
 
-    /// The node to try, whom to trust, and for how long.
-    pub(crate) fn target(&self) -> (Node, Option<Arc<ClientConfig>>, Duration) {
-        (self.config.nodes[self.node].clone(), self.config.tls.clone(), self.config.connect_timeout)
+    pub(crate) fn target(&self) -> Target {
+        let Config { nodes, tls, dialect, connect_timeout, .. } = &self.config;
+        let (node, tls, dialect) = (nodes[self.node].clone(), tls.clone(), dialect.clone());
+        Target { node, tls, dialect, timeout: *connect_timeout }
     }
 
     /// Longest that a write may take.

@@ -1,6 +1,6 @@
 //! The chat nodes: started, waited for until they serve, ended.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep, timeout};
@@ -10,6 +10,7 @@ use crate::{
     ChatTopology, ClusterError, Program, Ready, Server,
     backend::{Launch, Signal},
     http,
+    topology::Told,
 };
 
 const READY: Duration = Duration::from_secs(20);
@@ -45,18 +46,19 @@ impl Cluster {
     }
 
     fn chat_launch(&self, server: Server, chat: &ChatTopology) -> Result<Launch, ClusterError> {
-        let address = self.address(server);
-        let (host, name) = (address.ip().to_string(), server.to_string());
-        let mut arguments = chat.program.filled(&host, address.port(), &self.redis_urls(), &name);
-        arguments.extend(chat.args.iter().cloned());
-        let mut environment = chat.env.clone();
+        let redis: Vec<_> = self.redis_servers().into_iter().map(|redis| self.address(redis)).collect();
+        let told = Told::of(self.address(server), server.to_string(), &redis);
+        let arguments = chat.program.arguments.iter().chain(&chat.args).map(|argument| told.fill(argument)).collect();
+        let mut environment: BTreeMap<_, _> =
+            chat.env.iter().map(|(name, value)| (name.clone(), told.fill(value))).collect();
         if let Some(otlp) = &chat.otlp {
             let url = self.backend.url_for_servers(otlp);
             let url = url.map_err(|error| self.failed(server, format!("is to reach {otlp}: {error}")))?;
             environment.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), url);
             environment.entry("OTEL_BSP_SCHEDULE_DELAY".to_owned()).or_insert_with(|| EXPORT_MS.to_owned());
         }
-        Ok(Launch { program: chat.program.command.clone(), arguments, environment, inherits: chat.program.inherits })
+        let Program { command, folder, inherits, .. } = chat.program.clone();
+        Ok(Launch { program: command, arguments, environment, folder, inherits })
     }
 
     /// Until a chat node serves, by the sign that its program gives.

@@ -62,6 +62,23 @@ impl Cluster {
         })
     }
 
+    /// The primary that carries what chat nodes say to each other: the one with the most subscriptions, else the one that
+    /// executed the most write calls.
+    pub async fn primary_of_adapter(&self) -> Result<Server, ClusterError> {
+        let mut subscribed = BTreeMap::new();
+        for server in self.view().await.primaries() {
+            if let Ok(RespValue::Text(clients)) = self.ask(server, &["CLIENT", "LIST", "TYPE", "PUBSUB"]).await {
+                subscribed.insert(server, subscriptions(&clients));
+            }
+        }
+        let most = subscribed.values().max().copied().unwrap_or(0);
+        let mut carriers = subscribed.iter().filter(|(_, subscriptions)| **subscriptions == most);
+        match (most, carriers.next(), carriers.next()) {
+            (1.., Some((carrier, _)), None) => Ok(*carrier),
+            _ => self.busiest_primary().await,
+        }
+    }
+
     /// Calls of commands that write or publish, of each primary that answers (INFO commandstats).
     pub async fn write_calls(&self) -> BTreeMap<Server, u64> {
         let mut calls = BTreeMap::new();
@@ -155,9 +172,23 @@ fn writes(info: &str) -> u64 {
     calls.sum()
 }
 
+/// `id=3 addr=… sub=2 psub=1 ssub=0 …`, a line for each client.
+fn subscriptions(clients: &str) -> u64 {
+    let counts = clients.split_whitespace().filter_map(|field| field.split_once('='));
+    let counts = counts.filter(|(name, _)| matches!(*name, "sub" | "psub" | "ssub"));
+    counts.filter_map(|(_, count)| count.parse::<u64>().ok()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_of_subscription_counts() {
+        let clients = "id=3 addr=127.0.0.1:1 name= sub=2 psub=1 ssub=0 multi=-1 cmd=psubscribe\n\
+                       id=4 addr=127.0.0.1:2 name= sub=0 psub=0 ssub=5 multi=-1 cmd=ssubscribe\n";
+        assert_eq!((subscriptions(clients), subscriptions("")), (8, 0));
+    }
 
     #[test]
     fn only_writes_make_a_primary_busy() {

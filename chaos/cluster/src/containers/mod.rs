@@ -192,7 +192,8 @@ impl Run {
             image: Some(image),
             cmd: Some(command),
             user: Some(format!("{}:{}", nix::unistd::getuid(), nix::unistd::getgid())),
-            working_dir: Some(data.clone()),
+            // A program of somebody else's finds its files where its image puts it.
+            working_dir: launch.folder.is_none().then(|| data.clone()),
             env: Some(launch.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             labels: Some(HashMap::from([(LABEL.to_owned(), self.land.network.name.clone())])),
             exposed_ports: Some(exposed),

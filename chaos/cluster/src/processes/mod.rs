@@ -47,7 +47,8 @@ impl Processes {
         if !launch.inherits {
             command.env_clear();
         }
-        command.args(&launch.arguments).envs(&launch.environment).current_dir(&place.data);
+        command.args(&launch.arguments).envs(&launch.environment);
+        command.current_dir(launch.folder.as_ref().unwrap_or(&place.data));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = Child::new(spawner::spawn(command)?);
         self.with(|children| children.insert(server, child));
@@ -121,8 +122,7 @@ mod tests {
     #[test]
     fn a_relative_path_is_relative_to_us_and_a_bare_name_is_left_to_the_search_path() {
         let run = |path: &str| {
-            let launch =
-                Launch { program: path.into(), arguments: Vec::new(), environment: BTreeMap::new(), inherits: true };
+            let launch = Launch { program: path.into(), inherits: true, ..Launch::default() };
             program(&launch).expect("a path")
         };
         assert_eq!(run("python3"), PathBuf::from("python3"));

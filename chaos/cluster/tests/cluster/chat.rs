@@ -5,7 +5,7 @@ use chaos_cluster::{ChatTopology, Cluster, ProcessState, Program, Ready, Server}
 use crate::stage::{PATIENCE, options, stage, topology};
 
 const WEB_SERVER: &str = "import http.server, os, sys
-print(sys.argv[1:], os.environ.get('OTEL_EXPORTER_OTLP_ENDPOINT'), os.environ.get('COLOUR'), flush=True)
+print(sys.argv[1:], os.environ.get('OTEL_EXPORTER_OTLP_ENDPOINT'), os.environ.get('COLOUR'), os.getcwd(), flush=True)
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == '/ready' else 404)
@@ -18,10 +18,11 @@ fn python(ready: &str) -> ChatTopology {
     let program = Program {
         command: "python3".into(),
         arguments: arguments.map(ToOwned::to_owned).to_vec(),
+        folder: Some(std::env::temp_dir()),
         ready: Ready::Http(ready.to_owned()),
         inherits: true,
     };
-    let env = [("COLOUR".to_owned(), "green".to_owned())].into();
+    let env = [("COLOUR".to_owned(), "green of {name}".to_owned())].into();
     ChatTopology { nodes: 2, program, args: vec!["--more".to_owned()], env, otlp: None }
 }
 
@@ -35,7 +36,10 @@ async fn a_chat_node_is_told_who_it_is_where_redis_is_and_where_spans_go() {
 
     assert_eq!(cluster.servers(), [Server::Redis(1), Server::Chat(1), Server::Chat(2)]);
     let told = cluster.log_tail(Server::Chat(2), 10);
-    for part in ["--name=chat-2", &*cluster.redis_urls(), "--more", "http://127.0.0.1:4318", "green"] {
+    let folder = std::env::temp_dir().display().to_string();
+    for part in
+        ["--name=chat-2", &*cluster.redis_urls(), "--more", "http://127.0.0.1:4318", "green of chat-2", &*folder]
+    {
         assert!(told.contains(part), "{part:?} is missing in: {told}");
     }
     assert_ne!(cluster.chat_urls()[0], cluster.chat_urls()[1]);

@@ -10,7 +10,7 @@ use chaos_observe::{
 };
 
 use super::faults::seconds;
-use crate::{drill::Delivery, plan::Plan, schedule::Schedule};
+use crate::{plan::Plan, schedule::Schedule};
 
 /// How long a node may hold spans before it exports them.
 const EXPORT_DELAY: Duration = Duration::from_millis(200);
@@ -23,14 +23,14 @@ pub(crate) struct Traces<'r> {
     pub(crate) schedule: &'r Schedule,
     pub(crate) spans: &'r SpanStore,
     pub(crate) clock: Clock,
-    /// Which hops there are.
-    pub(crate) delivery: Delivery,
+    /// Whether the system has one: which hops there are.
+    pub(crate) log: bool,
 }
 
 impl<'r> Traces<'r> {
     pub(crate) fn new(plan: &Plan, schedule: &'r Schedule, spans: &'r SpanStore) -> Traces<'r> {
         let clock = Clock::anchored(std::time::Instant::now(), schedule.began_unix_ns);
-        Traces { schedule, spans, clock, delivery: plan.drill.cluster.delivery }
+        Traces { schedule, spans, clock, log: plan.drill.has_log() }
     }
 
     /// Nodes that took spans with them.
@@ -73,7 +73,7 @@ fn one(anomaly: &Anomaly, traces: &Traces<'_>, shown: &mut BTreeSet<String>) -> 
     let at = hop.as_ref().map(|hop| traces.clock.from_unix_ns(hop.at_ns)).or(anomaly.at);
     match hop {
         Some(hop) => {
-            let told = hop.told(traces.delivery == Delivery::Log);
+            let told = hop.told(traces.log);
             let _ = writeln!(text, "      last hop of {message}: {told}{}", during(traces.schedule, at));
         }
         None => drop(writeln!(text, "      no span of {message} was received{}", during(traces.schedule, at))),

@@ -11,7 +11,7 @@ mod junit;
 mod rules;
 mod sentence;
 mod strip;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod timeline;

@@ -14,7 +14,9 @@ pub(crate) fn sentence(record: &Record<'_>) -> String {
         Outcome::Unknown => unknown(record.verdict),
     };
     let outcome = verdict.outcome.to_string().to_uppercase();
-    let mut text = format!("{}: {outcome}: {what}.\n", plan.drill.name);
+    let system = &plan.drill.system;
+    let on = if system.is_reference() { String::new() } else { format!(" on {}", system.name) };
+    let mut text = format!("{}{on}: {outcome}: {what}.\n", plan.drill.name);
     for reason in &verdict.reasons {
         let _ = writeln!(text, "  because {reason}");
     }
@@ -75,6 +77,10 @@ fn fail(record: &Record<'_>) -> String {
             "; deaf on healthy connections after the last heal: {} memberships on {nodes}",
             thousands(deaf.len() as u64)
         );
+    }
+    if let Some(longest) = deaf::nodes(record.schedule, record.history).first() {
+        let (listener, speaker) = (&longest.listener, &longest.speaker);
+        let _ = write!(text, "; longest: {listener} deaf to {speaker} for {}", deaf::lasted(longest));
     }
     text
 }

@@ -1,4 +1,4 @@
-//! How the chat nodes of a drill are started: the settings of the reference node that the harness relies on.
+//! How the chat nodes of a drill are started.
 
 use chaos_cluster::{ChatTopology, RedisTopology, Topology};
 
@@ -21,20 +21,11 @@ fn redis(drill: &Drill) -> RedisTopology {
 }
 
 fn chat(settings: &Settings, otlp: &str) -> ChatTopology {
-    let cluster = &settings.plan.drill.cluster;
-    let mut args: Vec<String> = ["--auth", "none"].map(str::to_owned).to_vec();
-    let mut set = |name: &str, value: String| args.extend([format!("--{name}"), value]);
-    set("ping-interval", cluster.ping_interval.to_string());
-    set("ping-timeout", cluster.ping_timeout.to_string());
-    set("history-window", cluster.history_window.to_string());
-    set("delivery", cluster.delivery.to_string());
-    set("fence", cluster.fence.to_string());
+    let drill = &settings.plan.drill;
+    let (program, env) = drill.system.program(drill, &settings.node.display().to_string());
+    let mut args = Vec::new();
     if !settings.planted.node.is_empty() {
-        set("broken", settings.planted.node.clone());
+        args.extend(["--broken".to_owned(), settings.planted.node.clone()]);
     }
-    ChatTopology {
-        args,
-        otlp: Some(otlp.to_owned()),
-        ..ChatTopology::reference(cluster.chat_nodes, settings.node.clone())
-    }
+    ChatTopology { nodes: drill.cluster.chat_nodes, program, args, env, otlp: Some(otlp.to_owned()) }
 }

@@ -25,8 +25,8 @@ const HEAL_WITHIN: Duration = Duration::from_secs(30);
 
 impl Stage<'_> {
     fn scene(&self) -> Scene<'_> {
-        let busiest_room = self.busiest_room.clone();
-        Scene { cluster: &self.cluster, clock: &self.clock, heal_list: &self.heal_list, busiest_room }
+        let busiest_slot = self.busiest_slot;
+        Scene { cluster: &self.cluster, clock: &self.clock, heal_list: &self.heal_list, busiest_slot }
     }
 
     /// On the links out of the primary that will be hit, and on no others; it stays until all else is healed.

@@ -24,7 +24,7 @@ impl Stage<'_> {
         });
         self.schedule.own_lag_ms = self.lag.worst().as_millis() as u64;
         let complete = ended.is_ok();
-        let sampling = self.load.sampling();
+        let (sampling, traced) = (self.load.sampling(), self.drill.system.dialect.is_none());
         if complete {
             tokio::time::sleep(LAST_SPANS).await;
         }
@@ -43,7 +43,8 @@ impl Stage<'_> {
         receiver.stop(RECEIVER_STOP).await;
         recorder.finish().map_err(harness)?;
         spans.finish().map_err(harness)?;
-        if complete {
+        // Another's server knows nothing of our spans.
+        if complete && traced {
             account(&dir, &spans, sampling, &mut schedule)?;
         }
         let text = toml::to_string(&schedule).map_err(harness)?;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use chaos_cluster::{Cluster, Options, Server, slot_of_room};
+use chaos_cluster::{Cluster, ImageNames, Options, Server, slot_of_room};
 use chaos_faults::{HealList, Injected};
 use chaos_observe::{
     At, Clock, Journal, Lag, Recorder, RunDir, SpanStore,
@@ -21,13 +21,7 @@ use tokio::{
 };
 
 use super::{Ended, Settings, chat, metrics, rate::Rate, shards::shard_of_slot, watch::Watch};
-use crate::{
-    drill::{Delivery, Drill},
-    error::RunError,
-    live::Audience,
-    planted::Planted,
-    schedule::Schedule,
-};
+use crate::{drill::Drill, error::RunError, live::Audience, planted::Planted, schedule::Schedule};
 
 /// A message may be so late in a steady state.
 const STEADY_BOUND: Duration = Duration::from_secs(1);
@@ -65,7 +59,7 @@ pub(crate) struct Stage<'r> {
     pub(crate) schedule: Schedule,
     /// What steps by the clock count from.
     pub(crate) began: At,
-    pub(crate) busiest_room: Option<String>,
+    pub(crate) busiest_slot: Option<u16>,
     /// How late a message may be in the steady state.
     steady_bound: Duration,
     rate: Mutex<Rate>,
@@ -94,7 +88,10 @@ impl<'r> Stage<'r> {
             temp: settings.keep.then(|| dir.path().join("data")),
             logs: Some(dir.logs()),
             keep: settings.keep,
-            containers: settings.containers.clone(),
+            containers: settings
+                .containers
+                .clone()
+                .map(|images| ImageNames { chat: drill.system.start.image.clone().or(images.chat), ..images }),
         };
         let cluster = Cluster::start(chat::topology(settings, receiver.endpoint()), options).await.map_err(harness)?;
         let cluster = Arc::new(cluster);
@@ -125,7 +122,7 @@ impl<'r> Stage<'r> {
             open,
             schedule,
             began: At::default(),
-            busiest_room: None,
+            busiest_slot: None,
             steady_bound: steady_bound(settings),
             rate,
         })
@@ -190,9 +187,11 @@ impl<'r> Stage<'r> {
     /// Which shard each room lies on, and which room counts as the busiest: the one with the most sends when it lies on
     /// the busiest primary, else another there, so that both roles name the same node for the whole run.
     async fn place_rooms(&mut self) -> Result<(), Ended> {
-        if self.drill.cluster.delivery == Delivery::Pubsub {
+        if !self.drill.has_log() {
             // No room has a place in Redis then.
-            self.busiest_room = Some(self.load.busiest_room());
+            let carrier = self.cluster.primary_of_adapter().await.map_err(failed)?;
+            let slots = self.cluster.view().await.slots_of(carrier);
+            self.busiest_slot = slots.first().map(|(first, _)| *first);
             return Ok(());
         }
         let mut rooms = BTreeMap::new();
@@ -206,7 +205,7 @@ impl<'r> Stage<'r> {
         candidates.extend(self.load.rooms());
         for room in candidates {
             if self.cluster.primary_of_slot(slot_of_room(&room)).await.map_err(failed)? == busiest {
-                self.busiest_room = Some(room);
+                self.busiest_slot = Some(slot_of_room(&room));
                 break;
             }
         }
@@ -235,7 +234,7 @@ impl<'r> Stage<'r> {
         if let Err(not_yet) = drained {
             self.hole(not_yet.to_string());
         }
-        if self.drill.cluster.delivery == Delivery::Log {
+        if self.drill.has_log() {
             let nodes = metrics::nodes(&self.cluster);
             let pending = self.shown(metrics::nothing_pending(&nodes, self.clock, DRAIN_WITHIN)).await;
             if let Err(why) = pending {
@@ -274,7 +273,8 @@ fn targets(cluster: &Cluster, settings: &Settings) -> Targets {
     let nodes = (1..=settings.plan.drill.cluster.chat_nodes).map(Server::Chat);
     let nodes = nodes.map(|server| Node { name: server.to_string(), url: format!("ws://{}", cluster.address(server)) });
     let mut targets = Targets::new(nodes.collect());
-    targets.offsets = settings.plan.drill.cluster.delivery == Delivery::Log;
+    targets.offsets = settings.plan.drill.has_log();
+    targets.dialect = settings.plan.drill.system.dialect.clone().map(Arc::new);
     #[cfg(debug_assertions)]
     {
         targets.drop_received = settings.planted.drop_received;

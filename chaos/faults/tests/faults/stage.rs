@@ -9,7 +9,7 @@ use std::{
 
 use chaos_cluster::{
     ChatTopology, Cluster, EngineChoice, Options, Places, Program, Ready, RedisTopology, Role, Seen, Server, Topology,
-    cache_folder, find_or_fetch,
+    cache_folder, find_or_fetch, slot_of_room,
 };
 use chaos_faults::{Fault, HealList, Inject, Injected, RedisTarget, Scene, Sign};
 use chaos_observe::Clock;
@@ -58,8 +58,8 @@ impl Stage {
     }
 
     pub(crate) fn scene(&self) -> Scene<'_> {
-        let busiest_room = Some("lobby".to_owned());
-        Scene { cluster: self.cluster(), clock: &self.clock, heal_list: &self.heal_list, busiest_room }
+        let busiest_slot = Some(slot_of_room("lobby"));
+        Scene { cluster: self.cluster(), clock: &self.clock, heal_list: &self.heal_list, busiest_slot }
     }
 
     /// Injects it and waits until it has shown all of these.
@@ -136,7 +136,8 @@ pub(crate) fn busiest() -> RedisTarget {
 fn topology() -> Topology {
     let redis = RedisTopology { node_timeout: Duration::from_millis(500), ..RedisTopology::new(3, 1) };
     let arguments = ["-m", "http.server", "{port}", "--bind", "{host}"].map(ToOwned::to_owned).to_vec();
-    let program = Program { command: "python3".into(), arguments, ready: Ready::Listening, inherits: true };
+    let program =
+        Program { command: "python3".into(), arguments, folder: None, ready: Ready::Listening, inherits: true };
     Topology { redis, chat: ChatTopology { nodes: 1, program, ..ChatTopology::none() } }
 }
 

@@ -1,0 +1,160 @@
+//! `chaos compare [system …]`: the same drill on several systems, one after the other, and one table.
+
+use std::path::{Path, PathBuf};
+
+use chaos_cluster::EngineChoice;
+use chaos_drill::{Compared, Drill, Exit, Mistakes, Overrides, Planted, RunError, Stop, as_html, as_text, load};
+
+use crate::{
+    drill::{How, perform},
+    environment::Environment,
+    stop, system, terminal,
+};
+
+/// Where the workspace keeps systems to compare with.
+const SHIPPED: &str = "fixtures/systems";
+const PAGE: &str = "compare.html";
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// System files (docs/your-own-server.md), and `holdfast` for the reference system; without any: that and those of
+    /// fixtures/systems
+    #[arg(value_name = "SYSTEM")]
+    systems: Vec<String>,
+    /// The drill
+    #[arg(long, value_name = "NAME|FILE", default_value = "primary-kill")]
+    drill: String,
+    /// Another seed than the drill's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Which server to run the clusters on: `any`, `>=7.2`, `redis-7.0`, `redis-8.2`, `valkey-8.1` or `valkey-9.1`
+    #[arg(long)]
+    engine: Option<EngineChoice>,
+    /// How many chat nodes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    nodes: Option<u8>,
+    /// Where run directories and compare.html go
+    #[arg(long, value_name = "FOLDER", default_value = "target/drills")]
+    runs: PathBuf,
+    /// As JSON: one object a system
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Exit {
+    let drills = match arguments.drills() {
+        Ok(drills) => drills,
+        Err(mistakes) => return terminal::refuse(&mistakes, Exit::Usage),
+    };
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(arguments.live(drills)),
+        Err(error) => terminal::refuse(&format!("cannot start the runtime: {error}"), Exit::Harness),
+    }
+}
+
+impl Arguments {
+    /// The drill on each system; every mistake of the first file that has any.
+    fn drills(&self) -> Result<Vec<(String, Drill)>, Mistakes> {
+        let named = if self.systems.is_empty() { shipped() } else { self.systems.clone() };
+        let drill = |file: String| {
+            let system = Some(system::load(&file)?);
+            Ok((file, load(&self.drill, &Overrides { system, ..self.settings() })?))
+        };
+        named.into_iter().map(drill).collect()
+    }
+
+    fn settings(&self) -> Overrides {
+        let engine = self.engine.map(|engine| engine.to_string());
+        Overrides { seed: self.seed, engine, chat_nodes: self.nodes, ..Overrides::default() }
+    }
+
+    fn again(&self, files: &[String]) -> String {
+        let settings = self.settings().as_arguments();
+        let drill = [format!("chaos compare --drill {}", self.drill)].into_iter();
+        let seed = self.seed.map(|seed| format!("--seed {seed}"));
+        drill.chain(seed).chain(settings).chain(files.iter().cloned()).collect::<Vec<_>>().join(" ")
+    }
+
+    async fn live(&self, drills: Vec<(String, Drill)>) -> Exit {
+        let stop = Stop::default();
+        if let Err(error) = stop::on_signals(stop.clone()) {
+            return terminal::refuse(&format!("cannot listen for Ctrl-C: {error}"), Exit::Harness);
+        }
+        let environment = Environment::read();
+        let files: Vec<_> = drills.iter().map(|(file, _)| file.clone()).collect();
+        let (mut compared, mut of, mut exit) = (Vec::new(), String::new(), Exit::Pass);
+        let all = drills.len();
+        for (nth, (file, drill)) in drills.into_iter().enumerate() {
+            terminal::remark(&format!("\n[{}/{all}] {}: {}", nth + 1, drill.system.name, drill.system.title));
+            let (system, title) = (drill.system.name.clone(), drill.system.title.clone());
+            let command = format!("chaos drill {} --system {file}", self.drill);
+            let how = How { command, runs: self.runs.clone(), keep: false, planted: Planted::default() };
+            let row = match Box::pin(perform(drill, how, &environment, stop.clone())).await {
+                Ok(judged) => {
+                    of = described(&judged.plan);
+                    let run = Some(judged.run.display().to_string());
+                    Compared { system, title, found: Some(judged.found), failed: None, run }
+                }
+                Err(error @ RunError::Aborted { .. }) => return terminal::refuse(&error, error.exit()),
+                Err(error) => {
+                    exit = error.exit();
+                    Compared { system, title, found: None, failed: Some(error.to_string()), run: None }
+                }
+            };
+            terminal::remark(&as_text(std::slice::from_ref(&row)));
+            compared.push(row);
+        }
+        self.tell(&compared, &of, &self.again(&files)).unwrap_or(exit)
+    }
+
+    /// Both ways; an exit code when one of them fails.
+    fn tell(&self, compared: &[Compared], of: &str, again: &str) -> Option<Exit> {
+        if self.json {
+            for row in compared {
+                terminal::out(&serde_json::to_string(row).expect("a row is JSON"));
+            }
+        } else {
+            terminal::out(&format!("{of}\n{}", as_text(compared)));
+        }
+        let page = self.runs.join(PAGE);
+        match std::fs::write(&page, as_html(compared, of, again)) {
+            Ok(()) => terminal::remark(&format!("the same as a page: {}", page.display())),
+            Err(error) => return Some(terminal::refuse(&format!("{}: {error}", page.display()), Exit::Harness)),
+        }
+        None
+    }
+}
+
+/// The drill, its load and what it ran on.
+fn described(plan: &chaos_drill::Plan) -> String {
+    let (drill, load) = (&plan.drill, &plan.drill.workload);
+    let engine =
+        plan.engine.as_ref().map_or_else(String::new, |engine| format!("{} {}, ", engine.kind, engine.version));
+    format!(
+        "{}: {}{} × (1 + {}) Redis, {} chat nodes, {} users in {} rooms, {} sends/s, seed {}",
+        drill.name,
+        engine,
+        drill.cluster.redis.shards,
+        drill.cluster.redis.replicas_per_shard,
+        drill.cluster.chat_nodes,
+        load.users(),
+        load.rooms,
+        load.sends_per_second,
+        drill.seed
+    )
+}
+
+/// The reference system, and the files that lie below `fixtures/systems` of this folder.
+fn shipped() -> Vec<String> {
+    let folders = std::fs::read_dir(SHIPPED).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = folders.filter(|folder| folder.is_dir()).flat_map(|folder| files_in(&folder));
+    let mut files: Vec<_> = files.collect();
+    files.sort();
+    [system::REFERENCE.to_owned()].into_iter().chain(files).collect()
+}
+
+fn files_in(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.map(|path| path.display().to_string()).collect()
+}

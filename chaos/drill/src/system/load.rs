@@ -1,0 +1,280 @@
+//! A system file → a [`System`], or every mistake in it at once.
+//!
+//! ```toml
+//! format   = 1
+//! title    = "one sentence: what it is"
+//! contract = "at_most_once"                   # what it claims; or "acked_is_durable"
+//! [start]
+//! command   = ["node", "server.js"]           # in this file's folder; and/or image = "registry/name:tag"
+//! arguments = ["--listen", "{listen}"]
+//! env       = { REDIS_URLS = "{redis}" }
+//! [ready]
+//! http = "/health"                            # answers 200; without this table: the port accepts connections
+//! [connect]
+//! path = "/socket.io/"
+//! namespace = "/"
+//! auth = { name = "{user}" }
+//! [join]
+//! event     = "join"
+//! arguments = ["{room}"]
+//! [send]
+//! event     = "say"
+//! arguments = ["{room}", { text = "{text}", id = "{id}" }]
+//! error     = "/0/error"                      # where in the ack it says no
+//! [received]
+//! event = "said"
+//! text  = "/0/text"                           # RFC 6901, from the list of arguments
+//! ```
+//! docs/your-own-server.md tells each key.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use chaos_cluster::{Program, Ready};
+use chaos_workload::{Ask, Connect, Dialect, Join, Received, Say};
+use serde_json::Value;
+
+use super::{Start, System};
+use crate::{
+    drill::CONTRACTS,
+    mistake::{Mistake, Mistakes, nearest},
+    read::{Source, Table, Wrong},
+};
+
+const FORMAT: u64 = 1;
+const PATH: &str = "/socket.io/";
+const SPEAKS: &[(&str, Speaks)] = &[("contract", Speaks::Contract), ("events", Speaks::Events)];
+const TABLES_OF_EVENTS: [&str; 5] = ["connect", "join", "leave", "send", "received"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    Contract,
+    Events,
+}
+
+impl System {
+    /// Reads a file.
+    pub fn load(file: &str) -> Result<System, Mistakes> {
+        let path = Path::new(file);
+        let text = fs::read_to_string(path).map_err(|error| unreadable(file, &error))?;
+        let name = path.file_stem().map_or_else(|| file.into(), |stem| stem.to_string_lossy().into_owned());
+        // Its command runs in that folder, wherever we are.
+        let whole = std::path::absolute(path).map_err(|error| unreadable(file, &error))?;
+        System::from_text(file, &name, whole.parent().map(Path::to_owned).unwrap_or_default(), &text)
+    }
+
+    /// Whether a file's text means to be a system, not a drill.
+    pub fn is_meant(text: &str) -> bool {
+        text.lines().any(|line| line.trim_start().starts_with("[start]"))
+    }
+
+    /// Reads `text`; `file` is how mistakes name it.
+    pub fn from_text(file: &str, name: &str, folder: PathBuf, text: &str) -> Result<System, Mistakes> {
+        let (source, top) = Source::open(text);
+        let system = system(name, folder, top);
+        let (mistakes, _) = source.close();
+        match system {
+            Some(system) if mistakes.is_empty() => Ok(system),
+            _ => Err(Mistakes::new(file, mistakes)),
+        }
+    }
+}
+
+fn unreadable(file: &str, error: &std::io::Error) -> Mistakes {
+    let message = format!("cannot read the system file: {error}");
+    Mistakes::new(file, vec![Mistake { place: None, message, nearest: None }])
+}
+
+fn system(name: &str, folder: PathBuf, mut top: Table<'_>) -> Option<System> {
+    let format = top.whole("format", 0..=u64::from(u32::MAX));
+    if let Some(format) = top.required("format", format).filter(|format| *format != FORMAT) {
+        top.wrong(format!("`format` is {format}; this version reads format {FORMAT}"));
+    }
+    let title = top.text("title");
+    let title = top.required("title", title);
+    let contract = top.choice("contract", CONTRACTS);
+    let contract = top.required("contract", contract);
+    let speaks = top.choice("speaks", SPEAKS).unwrap_or(Speaks::Events);
+    let start = start(top.table("start"));
+    let ready = ready(top.table("ready"));
+    let dialect = match speaks {
+        Speaks::Events => dialect(&mut top).map(Some),
+        Speaks::Contract => {
+            let given: Vec<_> = TABLES_OF_EVENTS.into_iter().filter(|table| top.has(table)).collect();
+            for table in given {
+                top.wrong(format!("`{table}`: a system that speaks the contract has no events of its own"));
+                // Its keys are not judged too.
+                drop(top.table(table));
+            }
+            Some(None)
+        }
+    };
+    top.done();
+    let (start, ready, dialect) = (start?, ready?, dialect?);
+    Some(System { name: name.to_owned(), title: title?, contract: contract?, folder, start, ready, dialect })
+}
+
+fn start(mut table: Table<'_>) -> Option<Start> {
+    let command = table.list("command", |text| known_marks(text, &start_marks()));
+    let image = table.text("image");
+    if !table.has("command") && !table.has("image") {
+        table.wrong("`start` needs a `command` or an `image`".to_owned());
+    }
+    if command.as_ref().is_some_and(Vec::is_empty) {
+        table.wrong("`start.command`: names no program".to_owned());
+    }
+    let arguments = table.list("arguments", |text| known_marks(text, &start_marks()));
+    let env = env(table.table("env"));
+    let inherit = table.flag("inherit").unwrap_or(true);
+    table.done();
+    let (command, arguments) = (command.unwrap_or_default(), arguments.unwrap_or_default());
+    (!command.is_empty() || image.is_some()).then_some(Start { command, image, arguments, env, inherit })
+}
+
+fn env(table: Table<'_>) -> BTreeMap<String, String> {
+    table.texts(|text| known_marks(text, &start_marks()))
+}
+
+fn start_marks() -> Vec<&'static str> {
+    Program::MARKS.into_iter().chain(Start::MARKS).collect()
+}
+
+fn ready(mut table: Table<'_>) -> Option<Ready> {
+    let http = table.value("http", |value| {
+        let path = value.as_str().filter(|path| path.starts_with('/'));
+        path.map(str::to_owned).ok_or_else(|| Wrong::new("expected a path that begins with `/`".to_owned()))
+    });
+    let wrong = table.has("http") && http.is_none();
+    table.done();
+    (!wrong).then(|| http.map_or(Ready::Listening, Ready::Http))
+}
+
+fn dialect(top: &mut Table<'_>) -> Option<Dialect> {
+    let connect = connect(top.table("connect"));
+    let join = optional(top, "join", join);
+    let leave = optional(top, "leave", leave);
+    let send = send(top.table("send"));
+    let received = received(top.table("received"));
+    let (Ok(join), Ok(leave)) = (join, leave) else { return None };
+    let dialect = Dialect { connect: connect?, join, leave, send: send?, received: received? };
+    for (path, why) in dialect.mistakes() {
+        top.wrong_below(path, &why);
+    }
+    Some(dialect)
+}
+
+/// A table that is there and wrong has told so.
+struct Wrongly;
+
+fn optional<T>(
+    top: &mut Table<'_>,
+    key: &'static str,
+    read: impl FnOnce(Table<'_>) -> Option<T>,
+) -> Result<Option<T>, Wrongly> {
+    if !top.has(key) {
+        return Ok(None);
+    }
+    read(top.table(key)).map(Some).ok_or(Wrongly)
+}
+
+fn connect(mut table: Table<'_>) -> Option<Connect> {
+    let path = path_or(&mut table, "path", PATH);
+    let namespace = path_or(&mut table, "namespace", "/");
+    let auth = table.described::<Value>("auth");
+    if let Some(auth) = &auth {
+        templates_are_known(&table, "auth", std::slice::from_ref(auth));
+    }
+    table.done();
+    Some(Connect { path: path?, namespace: namespace?, auth })
+}
+
+fn path_or(table: &mut Table<'_>, key: &'static str, usual: &str) -> Option<String> {
+    let given = table.value(key, |value| {
+        let path = value.as_str().filter(|path| path.starts_with('/') && !path.contains([',', '?', ' ']));
+        path.map(str::to_owned).ok_or_else(|| Wrong::new("expected a path that begins with `/`".to_owned()))
+    });
+    if table.has(key) { given } else { Some(usual.to_owned()) }
+}
+
+fn ask(table: &mut Table<'_>) -> Option<Ask> {
+    let event = table.text("event");
+    let event = table.required("event", event);
+    let arguments = table.described::<Vec<Value>>("arguments");
+    if let Some(arguments) = &arguments {
+        templates_are_known(table, "arguments", arguments);
+    }
+    let arguments = table.required("arguments", arguments);
+    let (ok, error) = (table.text("ok"), table.text("error"));
+    Some(Ask { event: event?, arguments: arguments?, ok, error })
+}
+
+fn join(mut table: Table<'_>) -> Option<Join> {
+    let ask = ask(&mut table);
+    let joined = table.text("joined");
+    table.done();
+    Some(Join { ask: ask?, joined })
+}
+
+fn leave(mut table: Table<'_>) -> Option<Ask> {
+    let ask = ask(&mut table);
+    table.done();
+    ask
+}
+
+fn send(mut table: Table<'_>) -> Option<Say> {
+    let ask = ask(&mut table);
+    let retry = table.flag("retry").unwrap_or(false);
+    table.done();
+    Some(Say { ask: ask?, retry })
+}
+
+fn received(mut table: Table<'_>) -> Option<Received> {
+    let event = table.text("event");
+    let event = table.required("event", event);
+    let text = table.text("text");
+    let text = table.required("text", text);
+    let [id, room, sender] = ["id", "room", "sender"].map(|key| table.text(key));
+    table.done();
+    Some(Received { event: event?, text: text?, id, room, sender })
+}
+
+/// The text itself, when every `{mark}` in it is known.
+fn known_marks(text: &str, known: &[&'static str]) -> Result<String, Wrong> {
+    match unknown_mark(text, known) {
+        None => Ok(text.to_owned()),
+        Some(mark) => Err(unknown(mark, known)),
+    }
+}
+
+fn unknown(mark: &str, known: &[&'static str]) -> Wrong {
+    let list = known.iter().map(|known| format!("{{{known}}}")).collect::<Vec<_>>().join(" ");
+    let near = nearest(mark, known.iter().copied()).map(|near| format!("{{{near}}}"));
+    Wrong { nearest: near, ..Wrong::new(format!("unknown mark {{{mark}}} (known: {list})")) }
+}
+
+fn templates_are_known(table: &Table<'_>, key: &str, templates: &[Value]) {
+    for text in templates.iter().flat_map(texts) {
+        if let Some(mark) = unknown_mark(text, &Dialect::MARKS) {
+            table.wrong_at(key, unknown(mark, &Dialect::MARKS));
+        }
+    }
+}
+
+fn texts(template: &Value) -> Vec<&str> {
+    match template {
+        Value::String(text) => vec![text],
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::Object(fields) => fields.values().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// `{word}` is a mark; braces with anything else between them are text.
+fn unknown_mark<'t>(text: &'t str, known: &[&'static str]) -> Option<&'t str> {
+    let candidates = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(mark, _)| mark);
+    let is_mark = |mark: &&str| !mark.is_empty() && mark.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    candidates.filter(is_mark).find(|mark| !known.contains(mark))
+}

@@ -1,0 +1,158 @@
+//! A system file is read whole, its mistakes all at once, and a drill asks of a system what that can show.
+
+use serde_json::json;
+
+use super::*;
+use crate::{Mistakes, Overrides, load};
+
+const PLAIN: &str = r#"
+format   = 1
+title    = "A server of somebody else"
+contract = "at_most_once"
+
+[start]
+command   = ["node", "server.js"]
+arguments = ["--port", "{port}"]
+env       = { REDIS = "{redis}", PING = "{ping_interval_ms}" }
+
+[join]
+event     = "enter"
+arguments = ["{room}"]
+
+[send]
+event     = "say"
+arguments = ["{room}", { text = "{text}" }]
+
+[received]
+event = "said"
+text  = "/0/text"
+"#;
+
+fn read(text: &str) -> Result<System, Mistakes> {
+    System::from_text("x.toml", "x", "/srv".into(), text)
+}
+
+fn mistakes(text: &str) -> String {
+    read(text).expect_err("it has mistakes").to_string()
+}
+
+#[test]
+fn the_reference_system_is_one_of_them() {
+    let system = System::reference();
+    assert!(system.is_reference() && system.dialect.is_none());
+    let drill = load("primary-kill", &Overrides::default()).expect("a sound drill");
+    assert_eq!(drill.system, system);
+    let (program, _) = system.program(&drill, "/bin/chat-node");
+    assert_eq!((program.command, program.folder), (PathBuf::from("/bin/chat-node"), None));
+    let told = program.arguments.join(" ");
+    assert!(told.contains("--ping-interval 2s") && told.contains("--delivery log --fence full"), "{told}");
+}
+
+#[test]
+fn a_command_runs_in_the_folder_of_its_file_and_is_told_the_drills_settings() {
+    let system = read(PLAIN).expect("a sound file");
+    let drill = load("primary-kill", &Overrides::default()).expect("a sound drill");
+    let (program, env) = system.program(&drill, "unused");
+    assert_eq!((program.command.display().to_string(), program.folder), ("node".into(), Some("/srv".into())));
+    assert_eq!(program.arguments, ["server.js", "--port", "{port}"]);
+    assert_eq!((env["REDIS"].as_str(), env["PING"].as_str()), ("{redis}", "2000"));
+    let relative = read(&PLAIN.replace("\"node\"", "\"bin/serve\"")).expect("a sound file");
+    assert_eq!(relative.program(&drill, "").0.command, PathBuf::from("/srv/bin/serve"));
+}
+
+#[test]
+fn what_a_file_says_of_events_is_how_the_server_is_spoken_to() {
+    let text = PLAIN.replace("[join]", "[connect]\nauth = { name = \"{user}\", v = 2 }\n[join]\njoined = \"entered\"");
+    let dialect = read(&text).expect("a sound file").dialect.expect("a dialect");
+    assert_eq!(dialect.connect.auth, Some(json!({ "name": "{user}", "v": 2 })));
+    assert_eq!((dialect.connect.path.as_str(), dialect.connect.namespace.as_str()), ("/socket.io/", "/"));
+    assert_eq!(dialect.join.expect("a join").joined.as_deref(), Some("entered"));
+    assert_eq!(dialect.send.ask.arguments, [json!("{room}"), json!({ "text": "{text}" })]);
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_line() {
+    let wrong = r#"format   = 2
+title    = "x"
+contract = "at_most_one"
+
+[start]
+arguments = ["--port", "{prot}"]
+
+[ready]
+http = "health"
+
+[join]
+event     = "enter"
+arguments = ["{rom}"]
+
+[send]
+event     = "say"
+arguments = "{text}"
+retrie    = true
+
+[received]
+event = "said"
+"#;
+    let told = mistakes(wrong);
+    for expected in [
+        "x.toml:1:1: `format` is 2; this version reads format 1",
+        "x.toml:3:12: `contract`: `at_most_one` is unknown (known: acked_is_durable, at_most_once); did you mean \
+         `at_most_once`?",
+        "x.toml:5:1: `start` needs a `command` or an `image`",
+        "x.toml:6:24: `start.arguments`: unknown mark {prot}",
+        "did you mean `{port}`?",
+        "x.toml:9:8: `ready.http`: expected a path that begins with `/`",
+        "x.toml:13:13: `join.arguments`: unknown mark {rom}",
+        "did you mean `{room}`?",
+        "x.toml:17:13: ",
+        "x.toml:18:1: unknown key `send.retrie`; did you mean `retry`?",
+        "x.toml:20:1: `received.text` is missing",
+        "9 mistakes; nothing was started",
+    ] {
+        assert!(told.contains(expected), "{expected}\nis not in\n{told}");
+    }
+}
+
+#[test]
+fn a_file_that_makes_no_sense_says_where() {
+    let told = mistakes(&PLAIN.replace("text  = \"/0/text\"", "text  = \"/0/text\"\nid = \"/0/id\""));
+    assert!(told.contains("x.toml:22:6: `received.id`: `send.arguments` hold no {id} that could come back"), "{told}");
+    let told = mistakes(&PLAIN.replace("contract = ", "speaks = \"contract\"\ncontract = "));
+    for table in ["join", "send", "received"] {
+        let expected = format!("`{table}`: a system that speaks the contract has no events of its own");
+        assert!(told.contains(&expected), "{told}");
+    }
+    let told = System::load("/nowhere/x.toml").expect_err("no file").to_string();
+    assert!(told.starts_with("/nowhere/x.toml: cannot read the system file: No such file"), "{told}");
+}
+
+fn with(text: &str, overrides: Overrides) -> Result<crate::Drill, Mistakes> {
+    load("primary-kill", &Overrides { system: Some(read(text).expect("a sound file")), ..overrides })
+}
+
+#[test]
+fn a_drill_asks_a_system_only_what_it_claims_and_can_show() {
+    use chaos_checkers::Rule;
+    let drill = with(PLAIN, Overrides::default()).expect("they fit");
+    assert_eq!(drill.expect.contract, Contract::AtMostOnce);
+    assert_eq!(drill.expect.exercises, [Rule::R2, Rule::R4, Rule::R5, Rule::R6, Rule::R13, Rule::R14]);
+    let contract = Some(Contract::AckedIsDurable);
+    let drill = with(PLAIN, Overrides { contract, ..Overrides::default() }).expect("they fit");
+    assert_eq!(drill.expect.contract, Contract::AckedIsDurable);
+    assert!(drill.expect.exercises.contains(&Rule::R1) && !drill.expect.exercises.contains(&Rule::R12));
+    assert!(!drill.has_log());
+}
+
+#[test]
+fn a_system_that_does_not_fit_the_drill_is_refused_by_name() {
+    use crate::Fence;
+    let refused = |overrides| with(PLAIN, overrides).expect_err("refused").to_string();
+    let fence = refused(Overrides { fence: Some(Fence::None), ..Overrides::default() });
+    assert!(fence.contains("`--fence` is a setting of the reference system; x has no such thing"), "{fence}");
+    let containers = refused(Overrides { backend: Some(Backend::Containers), ..Overrides::default() });
+    assert!(containers.contains("x names no `start.image`, which the backend `containers` needs"), "{containers}");
+    let image = PLAIN.replace("command   = [\"node\", \"server.js\"]", "image = \"x:1\"");
+    let processes = with(&image, Overrides::default()).expect_err("refused").to_string();
+    assert!(processes.contains("x is an image and no command: it needs `--backend containers`"), "{processes}");
+}

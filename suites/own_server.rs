@@ -1,0 +1,160 @@
+//! Anybody's server is drilled like ours, and judged by what it promises: a stock Socket.IO server on Redis Pub/Sub loses
+//! acknowledged messages when its primary dies, which no contract of its own forbids it.
+//!
+//! The servers are those of `fixtures/systems` and of docs/your-own-server.md, as they are written there. Without Node.js
+//! or their packages nothing here runs, which is said.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use chaos_checkers::{Contract, Outcome, Rule, State};
+use chaos_cluster::EngineChoice;
+use chaos_drill::{Judged, Nobody, Overrides, Plan, Planted, Settings, Stop, System, from_text, run};
+
+use crate::{
+    official_client::node,
+    wait::not_tested,
+    warm::{self, ground, in_containers, place, play},
+};
+
+/// Small: two nodes, so that half of all deliveries pass through Redis; the primary stays dead for three seconds.
+const DRILL: &str = r#"format = 1
+title = "the primary that carries the adapter dies"
+longest = "90s"
+steady = "1s"
+settle = "2s"
+[cluster]
+chat_nodes = 2
+redis = { shards = 3, replicas_per_shard = 1, node_timeout = "1s" }
+[workload.fan_out]
+rooms = 3
+members_per_room = 6
+sends_per_second = 60
+[[step]]
+at = "1s"
+inject = { kill = { redis = "primary_of_busiest_room" } }
+heal_after = "4s"
+[expect]
+contract = "acked_is_durable"
+exercises = ["R1", "R2", "R4", "R13", "R14"]
+converge_within = "5s"
+"#;
+
+const GUIDE: &str = include_str!("../docs/your-own-server.md");
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/systems/socket.io")
+}
+
+/// Where `just systems` installs.
+fn installed() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("../systems/socket.io")
+}
+
+/// `None` where it cannot run: loudly, and in CI a failure.
+fn runnable(mut system: System) -> Option<System> {
+    if in_containers() {
+        not_tested("servers of others in containers: they are commands, not images");
+        return None;
+    }
+    let lock = |folder: PathBuf| fs::read(folder.join("package-lock.json")).ok();
+    let modules = installed().join("node_modules");
+    if lock(installed()) != lock(shipped()) || !modules.is_dir() {
+        not_tested("servers of others, whose packages are not installed (just systems)");
+        return None;
+    }
+    node()?;
+    system.start.env.insert("NODE_PATH".to_owned(), modules.display().to_string());
+    Some(system)
+}
+
+async fn drill(system: System, contract: Option<Contract>) -> Judged {
+    // One cluster at a time: times are judged.
+    let _turn = warm::turn().await;
+    let overrides = Overrides { system: Some(system), contract, ..Overrides::default() };
+    let drill = from_text("drill", "own-server", DRILL, &overrides).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let (engine, containers) = place(EngineChoice::Any).await;
+    let settings = Settings {
+        plan: Plan::of(drill, Some(&engine), "cargo test own_server".to_owned()),
+        engine,
+        containers,
+        node: PathBuf::new(),
+        runs: ground().join("drills"),
+        keep: false,
+        forward: None,
+        planted: Planted::default(),
+    };
+    let judged = run(settings, &Nobody, Stop::default()).await.unwrap_or_else(|error| panic!("{error}"));
+    eprintln!("{}", judged.report);
+    judged
+}
+
+#[test]
+fn a_stock_server_that_is_asked_for_more_than_it_promises_fails_by_numbers() {
+    let file = shipped().join("redis-adapter.toml");
+    let system = System::load(file.to_str().expect("a path in UTF-8")).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let Some(system) = runnable(system) else { return };
+    let judged = play(drill(system, Some(Contract::AckedIsDurable)));
+    let (verdict, found) = (&judged.verdict, &judged.found);
+    assert_eq!((verdict.outcome, &verdict.rules[&Rule::R1].state), (Outcome::Fail, &State::Fail));
+    assert!(found.lost > 20 && found.missing > found.lost, "{found:?}");
+    assert!(found.deaf_pairs > 0 && found.deaf_seconds > 1.0, "{found:?}");
+    let sentence = judged.report.lines().next().unwrap_or_default();
+    for part in ["on redis-adapter: FAIL", "acknowledged messages did not reach everyone", "deaf to chat-"] {
+        assert!(sentence.contains(part), "{part} is not in: {sentence}");
+    }
+}
+
+#[test]
+fn the_same_server_is_not_blamed_for_what_it_never_promised() {
+    let Some(system) = runnable(of_the_guide()) else { return };
+    assert_eq!(system.contract, Contract::AtMostOnce);
+    let judged = play(drill(system, None));
+    for rule in [Rule::R1, Rule::R7, Rule::R12] {
+        assert_eq!(judged.verdict.rules[&rule].state, State::NotApplicable, "{rule}");
+    }
+    // Its losses are counted all the same, and how fast it recovers is judged.
+    assert!(judged.found.lost > 20, "{:?}", judged.found);
+    // node-redis publishes over each primary in turn, so a sender's messages may overtake each other.
+    let failed: Vec<_> = judged.verdict.failed().collect();
+    assert!(failed.iter().all(|rule| matches!(rule, Rule::R6 | Rule::R13 | Rule::R14)), "{failed:?}");
+    assert!(judged.verdict.rules[&Rule::R13].examined > 0 && judged.verdict.rules[&Rule::R14].examined > 0);
+}
+
+/// The code block that begins with a line of this text.
+fn block(first: &str) -> &'static str {
+    let blocks = GUIDE.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    let mut named = blocks.map(|(_, text)| text).filter(|text| text.starts_with(first));
+    named.next().unwrap_or_else(|| panic!("the guide has no block that begins with {first:?}"))
+}
+
+/// Both files as the guide shows them, in a folder of their own.
+fn of_the_guide() -> System {
+    let folder = ground().join("your-own-server");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("server.js"), block("// server.js")).expect("written");
+    let file = folder.join("chat.toml");
+    fs::write(&file, block("# chat.toml")).expect("written");
+    System::load(file.to_str().expect("a path in UTF-8")).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+#[test]
+fn every_system_file_that_is_shown_or_shipped_loads() {
+    let guide = of_the_guide();
+    assert_eq!(
+        (guide.name.as_str(), guide.start.command.as_slice()),
+        ("chat", ["node", "server.js"].map(str::to_owned).as_slice())
+    );
+    let files = fs::read_dir(shipped()).expect("a folder").flatten().map(|entry| entry.path());
+    let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect();
+    assert_eq!(files.len(), 3, "{files:?}");
+    for file in files {
+        let system =
+            System::load(file.to_str().expect("a path in UTF-8")).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        assert!(system.dialect.is_some() && !system.is_reference(), "{}", file.display());
+    }
+    System::from_text("every key", "every-key", PathBuf::new(), block("# every key"))
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+}
