@@ -122,7 +122,9 @@ fn make(workspace: &Path, path: &Path) -> Result<(), BinaryError> {
     if let Some(target) = path.ancestors().nth(2) {
         cargo.arg("--target-dir").arg(target);
     }
-    TOLD_BY_CARGO.iter().for_each(|name| _ = cargo.env_remove(name));
+    for name in TOLD_BY_CARGO {
+        cargo.env_remove(name);
+    }
     let status = cargo.status().map_err(|error| failed(error.to_string()))?;
     if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
 }
