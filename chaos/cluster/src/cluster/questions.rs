@@ -71,12 +71,12 @@ impl Cluster {
                 subscribed.insert(server, subscriptions(&clients));
             }
         }
-        let most = subscribed.values().max().copied().unwrap_or(0);
-        let mut carriers = subscribed.iter().filter(|(_, subscriptions)| **subscriptions == most);
-        match (most, carriers.next(), carriers.next()) {
-            (1.., Some((carrier, _)), None) => Ok(*carrier),
-            _ => self.busiest_primary().await,
-        }
+        let writes = self.write_calls().await;
+        let rank = |server: &Server| (subscribed.get(server).copied().unwrap_or(0), writes[server]);
+        writes.keys().copied().max_by_key(rank).ok_or_else(|| ClusterError::Nobody {
+            what: "the adapter's primary".to_owned(),
+            seen: "no primary answers".to_owned(),
+        })
     }
 
     /// Calls of commands that write or publish, of each primary that answers (INFO commandstats).
