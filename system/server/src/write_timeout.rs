@@ -97,7 +97,8 @@ mod tests {
         let (ours, _theirs) = tokio::io::duplex(4);
         let mut ours = WriteTimeout::new(ours, PATIENCE);
         let began = tokio::time::Instant::now();
-        let stalled = ours.write_all(&[7; 12]).await.unwrap_err();
+        let stalled = tokio::time::timeout(2 * PATIENCE, ours.write_all(&[7; 12])).await;
+        let stalled = stalled.expect("it is given up").unwrap_err();
         assert_eq!((stalled.kind(), began.elapsed()), (io::ErrorKind::TimedOut, PATIENCE));
     }
 }
