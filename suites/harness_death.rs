@@ -45,10 +45,10 @@ fn a_killed_harness_leaves_nothing_running() {
         let moment = latest().mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64);
         let mut harness = start(home.path(), false);
         let latest = Instant::now() + if nth == MOMENTS { PATIENCE } else { moment };
-        while Instant::now() < latest && running_below(home.path()).len() < COMPLETE {
+        while Instant::now() < latest && servers_below(home.path()) < COMPLETE {
             until(latest.min(Instant::now() + LOOK));
         }
-        let started = running_below(home.path()).len();
+        let started = servers_below(home.path());
         harness.kill().expect("it still runs");
         harness.wait().expect("it is our child");
         eprintln!("moment {nth}: killed with {started} processes, {moment:.1?} after its start at the latest");
@@ -101,6 +101,18 @@ fn running_below(home: &Path) -> Vec<u32> {
     let processes = fs::read_dir("/proc").expect("Linux").flatten();
     let pids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
     pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder.starts_with(home))).collect()
+}
+
+/// Without the children that a Redis forks to write its data, which live for moments.
+fn servers_below(home: &Path) -> usize {
+    let running = running_below(home);
+    running.iter().filter(|pid| !parent(**pid).is_some_and(|parent| running.contains(&parent))).count()
+}
+
+/// The second word behind the last parenthesis: the name before it may hold any character.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Containers and networks of the runs that made a folder there.
