@@ -103,7 +103,7 @@ peers:
 # The official Socket.IO clients (npm), for the tests that need them
 clients: (npm "clients")
 
-# The reference system and Socket.IO for Node with three adapters through one drill, side by side (four minutes; npm)
+# The reference system and Socket.IO for Node with three adapters through one drill, side by side (npm)
 compare *options: systems
     cargo chaos compare {{ options }}
 

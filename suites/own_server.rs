@@ -7,6 +7,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use chaos_checkers::{Contract, Outcome, Rule, State};
@@ -19,7 +20,7 @@ use crate::{
     warm::{self, ground, in_containers, place, play},
 };
 
-/// Small: two nodes, so that half of all deliveries pass through Redis; the primary stays dead for three seconds.
+/// Small: two nodes, so that half of all deliveries pass through Redis; the primary stays dead for four seconds.
 const DRILL: &str = r#"format = 1
 title = "the primary that carries the adapter dies"
 longest = "90s"
@@ -130,9 +131,10 @@ fn block(first: &str) -> &'static str {
     named.next().unwrap_or_else(|| panic!("the guide has no block that begins with {first:?}"))
 }
 
-/// Both files as the guide shows them, in a folder of their own.
+/// Both files as the guide shows them, in a folder of their own: tests run beside each other.
 fn of_the_guide() -> System {
-    let folder = ground().join("your-own-server");
+    static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+    let folder = ground().join(format!("your-own-server-{}", FOLDERS.fetch_add(1, Ordering::Relaxed)));
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("server.js"), block("// server.js")).expect("written");
     let file = folder.join("chat.toml");
