@@ -42,7 +42,7 @@ fn check(file: &str, json: bool) -> bool {
     true
 }
 
-/// A file with a `start` is a system's; anything else is read as a drill.
+/// A system file, or else a drill.
 fn title(file: &str) -> Result<String, Mistakes> {
     if std::fs::read_to_string(file).is_ok_and(|text| System::is_meant(&text)) {
         System::load(file).map(|system| system.title)

@@ -56,6 +56,12 @@ pub fn load(name_or_path: &str, overrides: &Overrides) -> Result<Drill, Mistakes
     }
     let path = Path::new(name_or_path);
     let text = fs::read_to_string(path).map_err(|error| no_such_drill(name_or_path, &error))?;
+    if System::is_meant(&text) {
+        return Err(Mistakes::whole(
+            name_or_path,
+            "this is a system file, not a drill: `--system` takes it".to_owned(),
+        ));
+    }
     let name = path.file_stem().map_or_else(|| name_or_path.into(), |stem| stem.to_string_lossy().into_owned());
     from_text(name_or_path, &name, &text, overrides)
 }

@@ -31,6 +31,11 @@ pub struct Mistakes {
 impl std::error::Error for Mistakes {}
 
 impl Mistakes {
+    /// One, about the file as a whole.
+    pub(crate) fn whole(file: &str, message: String) -> Mistakes {
+        Mistakes::new(file, vec![Mistake { place: None, message, nearest: None }])
+    }
+
     pub(crate) fn new(file: &str, mut mistakes: Vec<Mistake>) -> Mistakes {
         mistakes.sort_by_key(|mistake| mistake.place);
         mistakes.dedup();

@@ -16,7 +16,7 @@ use system_client::Translator;
 
 use translate::Translation;
 
-/// Texts in `auth` and `arguments` may hold `{user}`, `{room}`, `{text}` and `{id}`.
+/// Texts in `auth` and `arguments` may hold marks: [`Dialect::MARKS`], and those of `send` [`Say::MARKS`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dialect {
@@ -59,7 +59,7 @@ pub struct Ask {
 #[serde(deny_unknown_fields)]
 pub struct Join {
     pub ask: Ask,
-    /// The event that answers it in the place of an ack.
+    /// The event that answers it in the place of an ack, which can only refuse then. Joins are answered in their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<String>,
 }
@@ -71,6 +71,11 @@ pub struct Say {
     /// Whether the server takes the same id again for the same message. If not, what was not answered in time is not
     /// sent again.
     pub retry: bool,
+}
+
+impl Say {
+    /// Marks in its templates, without their braces.
+    pub const MARKS: [&'static str; 4] = ["user", "room", "text", "id"];
 }
 
 /// A message as members get it. Pointers begin at the list of the event's arguments: `/0/text`.
@@ -90,8 +95,8 @@ pub struct Received {
 }
 
 impl Dialect {
-    /// Marks in templates, without their braces.
-    pub const MARKS: [&'static str; 4] = ["user", "room", "text", "id"];
+    /// Marks in every template, without their braces.
+    pub const MARKS: [&'static str; 2] = ["user", "room"];
 
     /// The server carries neither ids nor rooms of ours back, so the text does.
     fn tags(&self) -> bool {
@@ -122,15 +127,20 @@ impl Dialect {
         if let Some(leave) = &self.leave {
             require(says(leave, "room"), "leave.arguments", "holds no {room}");
         }
+        let join = self.join.as_ref().map(|join| &join.ask);
         let pointers = [
-            ("send.ok", &self.send.ask.ok),
-            ("send.error", &self.send.ask.error),
-            ("received.id", &self.received.id),
-            ("received.room", &self.received.room),
-            ("received.sender", &self.received.sender),
+            ("join.ok", join.and_then(|join| join.ok.as_ref())),
+            ("join.error", join.and_then(|join| join.error.as_ref())),
+            ("leave.ok", self.leave.as_ref().and_then(|leave| leave.ok.as_ref())),
+            ("leave.error", self.leave.as_ref().and_then(|leave| leave.error.as_ref())),
+            ("send.ok", self.send.ask.ok.as_ref()),
+            ("send.error", self.send.ask.error.as_ref()),
+            ("received.text", Some(&self.received.text)),
+            ("received.id", self.received.id.as_ref()),
+            ("received.room", self.received.room.as_ref()),
+            ("received.sender", self.received.sender.as_ref()),
         ];
-        let pointers = pointers.into_iter().filter_map(|(path, pointer)| Some((path, pointer.as_deref()?)));
-        for (path, pointer) in pointers.chain([("received.text", self.received.text.as_str())]) {
+        for (path, pointer) in pointers.into_iter().filter_map(|(path, pointer)| Some((path, pointer?))) {
             let holds = pointer.strip_prefix('/').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
             require(holds, path, "must begin with an argument's number, as in \"/0/text\"");
         }

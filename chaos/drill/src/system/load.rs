@@ -28,6 +28,7 @@
 //! docs/your-own-server.md tells each key.
 
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
@@ -40,7 +41,7 @@ use serde_json::Value;
 use super::{Start, System};
 use crate::{
     drill::CONTRACTS,
-    mistake::{Mistake, Mistakes, nearest},
+    mistake::{Mistakes, nearest},
     read::{Source, Table, Wrong},
 };
 
@@ -48,6 +49,10 @@ const FORMAT: u64 = 1;
 const PATH: &str = "/socket.io/";
 const SPEAKS: &[(&str, Speaks)] = &[("contract", Speaks::Contract), ("events", Speaks::Events)];
 const TABLES_OF_EVENTS: [&str; 5] = ["connect", "join", "leave", "send", "received"];
+/// What else a drill file has not, and what only that has.
+const ONLY_OF_SYSTEMS: [&str; 4] = ["contract", "speaks", "start", "ready"];
+const ONLY_OF_DRILLS: [&str; 9] =
+    ["why", "seed", "longest", "steady", "settle", "cluster", "workload", "step", "expect"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Speaks {
@@ -60,15 +65,18 @@ impl System {
     pub fn load(file: &str) -> Result<System, Mistakes> {
         let path = Path::new(file);
         let text = fs::read_to_string(path).map_err(|error| unreadable(file, &error))?;
+        if more_of_a_system(&text) == Ordering::Less {
+            return Err(Mistakes::whole(file, "this is a drill file, not a system".to_owned()));
+        }
         let name = path.file_stem().map_or_else(|| file.into(), |stem| stem.to_string_lossy().into_owned());
         // Its command runs in that folder, wherever we are.
-        let whole = std::path::absolute(path).map_err(|error| unreadable(file, &error))?;
-        System::from_text(file, &name, whole.parent().map(Path::to_owned).unwrap_or_default(), &text)
+        let path = std::path::absolute(path).map_err(|error| unreadable(file, &error))?;
+        System::from_text(file, &name, path.parent().map(Path::to_owned).unwrap_or_default(), &text)
     }
 
-    /// Whether a file's text means to be a system, not a drill.
+    /// Whether a file's text means to be a system, not a drill: by its keys, so that one with mistakes counts too.
     pub fn is_meant(text: &str) -> bool {
-        text.lines().any(|line| line.trim_start().starts_with("[start]"))
+        more_of_a_system(text) == Ordering::Greater
     }
 
     /// Reads `text`; `file` is how mistakes name it.
@@ -83,9 +91,15 @@ impl System {
     }
 }
 
+/// Whether its top table has more keys that only systems have than such that only drills have.
+fn more_of_a_system(text: &str) -> Ordering {
+    let (_, top) = Source::open(text);
+    let count = |keys: &[&str]| keys.iter().filter(|key| top.has(key)).count();
+    (count(&TABLES_OF_EVENTS) + count(&ONLY_OF_SYSTEMS)).cmp(&count(&ONLY_OF_DRILLS))
+}
+
 fn unreadable(file: &str, error: &std::io::Error) -> Mistakes {
-    let message = format!("cannot read the system file: {error}");
-    Mistakes::new(file, vec![Mistake { place: None, message, nearest: None }])
+    Mistakes::whole(file, format!("cannot read the system file: {error}"))
 }
 
 fn system(name: &str, folder: PathBuf, mut top: Table<'_>) -> Option<System> {
@@ -185,7 +199,7 @@ fn connect(mut table: Table<'_>) -> Option<Connect> {
     let namespace = path_or(&mut table, "namespace", "/");
     let auth = table.described::<Value>("auth");
     if let Some(auth) = &auth {
-        templates_are_known(&table, "auth", std::slice::from_ref(auth));
+        templates_are_known(&table, "auth", std::slice::from_ref(auth), &Dialect::MARKS);
     }
     table.done();
     Some(Connect { path: path?, namespace: namespace?, auth })
@@ -199,12 +213,12 @@ fn path_or(table: &mut Table<'_>, key: &'static str, usual: &str) -> Option<Stri
     if table.has(key) { given } else { Some(usual.to_owned()) }
 }
 
-fn ask(table: &mut Table<'_>) -> Option<Ask> {
+fn ask(table: &mut Table<'_>, marks: &[&'static str]) -> Option<Ask> {
     let event = table.text("event");
     let event = table.required("event", event);
     let arguments = table.described::<Vec<Value>>("arguments");
     if let Some(arguments) = &arguments {
-        templates_are_known(table, "arguments", arguments);
+        templates_are_known(table, "arguments", arguments, marks);
     }
     let arguments = table.required("arguments", arguments);
     let (ok, error) = (table.text("ok"), table.text("error"));
@@ -212,20 +226,20 @@ fn ask(table: &mut Table<'_>) -> Option<Ask> {
 }
 
 fn join(mut table: Table<'_>) -> Option<Join> {
-    let ask = ask(&mut table);
+    let ask = ask(&mut table, &Dialect::MARKS);
     let joined = table.text("joined");
     table.done();
     Some(Join { ask: ask?, joined })
 }
 
 fn leave(mut table: Table<'_>) -> Option<Ask> {
-    let ask = ask(&mut table);
+    let ask = ask(&mut table, &Dialect::MARKS);
     table.done();
     ask
 }
 
 fn send(mut table: Table<'_>) -> Option<Say> {
-    let ask = ask(&mut table);
+    let ask = ask(&mut table, &Say::MARKS);
     let retry = table.flag("retry").unwrap_or(false);
     table.done();
     Some(Say { ask: ask?, retry })
@@ -255,10 +269,10 @@ fn unknown(mark: &str, known: &[&'static str]) -> Wrong {
     Wrong { nearest: near, ..Wrong::new(format!("unknown mark {{{mark}}} (known: {list})")) }
 }
 
-fn templates_are_known(table: &Table<'_>, key: &str, templates: &[Value]) {
+fn templates_are_known(table: &Table<'_>, key: &str, templates: &[Value], marks: &[&'static str]) {
     for text in templates.iter().flat_map(texts) {
-        if let Some(mark) = unknown_mark(text, &Dialect::MARKS) {
-            table.wrong_at(key, unknown(mark, &Dialect::MARKS));
+        if let Some(mark) = unknown_mark(text, marks) {
+            table.wrong_at(key, unknown(mark, marks));
         }
     }
 }

@@ -115,9 +115,34 @@ event = "said"
 }
 
 #[test]
+fn a_system_file_is_known_by_its_keys_however_they_are_written() {
+    for text in [PLAIN, &PLAIN.replace("[start]", "[ start ]"), &PLAIN.replace("[start]", "[strat]")] {
+        assert!(System::is_meant(text), "{text}");
+    }
+    let start = "start = { command = [\"node\"] }\nformat = 1";
+    assert!(System::is_meant(start) && System::is_meant(&format!("{start}\n[join]\nevent = ")), "{start}");
+    let drill = crate::SHIPPED.iter().map(|shipped| shipped.text);
+    for text in drill.chain(["# [start]\nformat = 1", "title = \"\"\"\n[start]\n\"\"\"\n[workload.fan_out]"]) {
+        assert!(!System::is_meant(text), "{text}");
+    }
+}
+
+#[test]
 fn a_file_that_makes_no_sense_says_where() {
     let told = mistakes(&PLAIN.replace("text  = \"/0/text\"", "text  = \"/0/text\"\nid = \"/0/id\""));
     assert!(told.contains("x.toml:22:6: `received.id`: `send.arguments` hold no {id} that could come back"), "{told}");
+    let others = r#"[connect]
+auth = { id = "{id}" }
+[leave]
+event = "exit"
+arguments = ["{room}", "{id}"]
+[join]"#;
+    let join = PLAIN.replace(r#"["{room}"]"#, r#"["{room}", "{text}"]"#);
+    let told = mistakes(&join.replace("[join]", others));
+    for (setting, mark) in [("connect.auth", "id"), ("join.arguments", "text"), ("leave.arguments", "id")] {
+        let expected = format!("`{setting}`: unknown mark {{{mark}}} (known: {{user}} {{room}})");
+        assert!(told.contains(&expected), "{expected}\nis not in\n{told}");
+    }
     let told = mistakes(&PLAIN.replace("contract = ", "speaks = \"contract\"\ncontract = "));
     for table in ["join", "send", "received"] {
         let expected = format!("`{table}`: a system that speaks the contract has no events of its own");

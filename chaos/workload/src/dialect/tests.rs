@@ -71,6 +71,26 @@ fn a_join_that_an_event_answers_is_over_when_it_comes() {
 }
 
 #[test]
+fn an_event_that_comes_after_the_ack_of_its_join_answers_no_other_join() {
+    let mut dialect = plain();
+    let join = dialect.join.as_mut().expect("a join");
+    (join.joined, join.ask.error) = (Some("entered".to_owned()), Some("/0".to_owned()));
+    let mut it = dialect.open();
+    to_node(&mut *it, r#"40{"token":"ann","room":"r"}"#);
+    it.incoming("40/chat,{}");
+    to_client(&mut *it, r#"42/chat,["entered"]"#);
+    for (ack, room) in [(0, "s"), (1, "full"), (2, "t")] {
+        to_node(&mut *it, &format!(r#"42{ack}["join",{{"room":"{room}"}}]"#));
+    }
+    assert_eq!(to_client(&mut *it, "43/chat,0[]"), Vec::<String>::new());
+    let refused = to_client(&mut *it, r#"43/chat,1["full"]"#);
+    assert!(refused[0].starts_with(r#"431[{"error""#), "{refused:?}");
+    assert_eq!(to_client(&mut *it, r#"42/chat,["entered"]"#), [r#"430[{"recovered":true,"room":"s"}]"#]);
+    assert_eq!(to_client(&mut *it, r#"42/chat,["entered"]"#), [r#"432[{"recovered":true,"room":"t"}]"#]);
+    assert_eq!(to_client(&mut *it, "43/chat,2[]"), Vec::<String>::new());
+}
+
+#[test]
 fn a_room_that_is_refused_is_refused_in_the_answer_to_connect() {
     let mut dialect = plain();
     dialect.join.as_mut().expect("a join").ask.error = Some("/0".to_owned());
@@ -163,4 +183,11 @@ fn what_makes_no_sense_is_named_by_its_setting() {
     dialect.join = None;
     let named: Vec<_> = dialect.mistakes().into_iter().map(|(path, _)| path).collect();
     assert_eq!(named, ["send.arguments", "received.id", "send.retry", "join", "received.text"]);
+    let mut dialect = plain();
+    let [join, leave] = [&mut dialect.join.as_mut().expect("a join").ask, dialect.leave.as_mut().expect("a leave")];
+    for ask in [join, leave] {
+        (ask.ok, ask.error) = (Some("ok".to_owned()), Some("/error".to_owned()));
+    }
+    let named: Vec<_> = dialect.mistakes().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(named, ["join.ok", "join.error", "leave.ok", "leave.error"]);
 }

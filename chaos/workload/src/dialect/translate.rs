@@ -113,6 +113,11 @@ impl Translation {
         match self.asked.remove(&ack) {
             Some(Asked::Join { room }) => {
                 let refused = self.dialect.join.as_ref().and_then(|join| refused(&join.ask, arguments));
+                if refused.is_none() && self.joining.contains(&ack) {
+                    // Its event is still to come, and would be taken for the answer to the next join.
+                    self.asked.insert(ack, Asked::Join { room });
+                    return Vec::new();
+                }
                 self.joining.retain(|joining| *joining != ack);
                 self.join_answered(ack, &room, refused)
             }
