@@ -68,11 +68,16 @@ impl Arguments {
         Overrides { seed: self.seed, engine, chat_nodes: self.nodes, ..Overrides::default() }
     }
 
+    /// The command that does the same again.
     fn again(&self, files: &[String]) -> String {
-        let settings = self.settings().as_arguments();
-        let drill = [format!("chaos compare --drill {}", self.drill)].into_iter();
         let seed = self.seed.map(|seed| format!("--seed {seed}"));
-        drill.chain(seed).chain(settings).chain(files.iter().cloned()).collect::<Vec<_>>().join(" ")
+        let files = seed.into_iter().chain(files.iter().cloned());
+        with(format!("chaos compare --drill {}", self.drill), &self.settings(), files)
+    }
+
+    /// That of one system's run; its report adds the seed.
+    fn again_alone(&self, file: &str) -> String {
+        with(format!("chaos drill {}", self.drill), &self.settings(), [format!("--system {file}")])
     }
 
     async fn live(&self, drills: Vec<(String, Drill)>) -> Exit {
@@ -87,7 +92,7 @@ impl Arguments {
         for (nth, (file, drill)) in drills.into_iter().enumerate() {
             terminal::remark(&format!("\n[{}/{all}] {}: {}", nth + 1, drill.system.name, drill.system.title));
             let (system, title) = (drill.system.name.clone(), drill.system.title.clone());
-            let command = format!("chaos drill {} --system {file}", self.drill);
+            let command = self.again_alone(&file);
             let how = How { command, runs: self.runs.clone(), keep: false, planted: Planted::default() };
             let row = match Box::pin(perform(drill, how, &environment, stop.clone())).await {
                 Ok(judged) => {
@@ -117,12 +122,20 @@ impl Arguments {
             terminal::out(&format!("{of}\n{}", as_text(compared)));
         }
         let page = self.runs.join(PAGE);
-        match std::fs::write(&page, as_html(compared, of, again)) {
+        // Where no run began there is no folder yet.
+        let written =
+            std::fs::create_dir_all(&self.runs).and_then(|()| std::fs::write(&page, as_html(compared, of, again)));
+        match written {
             Ok(()) => terminal::remark(&format!("the same as a page: {}", page.display())),
             Err(error) => return Some(terminal::refuse(&format!("{}: {error}", page.display()), Exit::Harness)),
         }
         None
     }
+}
+
+fn with(command: String, settings: &Overrides, more: impl IntoIterator<Item = String>) -> String {
+    let words = [command].into_iter().chain(settings.as_arguments()).chain(more);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The drill, its load and what it ran on.
@@ -157,4 +170,25 @@ fn files_in(folder: &Path) -> Vec<String> {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
     files.map(|path| path.display().to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        arguments: super::Arguments,
+    }
+
+    #[test]
+    fn what_does_the_same_again_has_every_setting() {
+        let Command { arguments } =
+            Command::parse_from(["compare", "x.toml", "--engine", "redis-7.0", "--nodes", "4", "--seed", "9"]);
+        let again = arguments.again(&["x.toml".to_owned()]);
+        assert_eq!(again, "chaos compare --drill primary-kill --engine redis-7.0 --nodes 4 --seed 9 x.toml");
+        let alone = arguments.again_alone("x.toml");
+        assert_eq!(alone, "chaos drill primary-kill --engine redis-7.0 --nodes 4 --system x.toml");
+    }
 }

@@ -27,16 +27,16 @@ pub(crate) struct Environment {
 
 impl Environment {
     pub(crate) fn read() -> Environment {
-        let cache = set("HOLDFAST_CACHE").map(PathBuf::from);
+        let cache = path("HOLDFAST_CACHE");
         let places = Places {
-            given: set("HOLDFAST_REDIS_SERVER").map(PathBuf::from),
+            given: path("HOLDFAST_REDIS_SERVER"),
             path: set("PATH"),
             cache: cache.or_else(|| cache_folder(set("XDG_CACHE_HOME"), set("HOME"))),
             fetch: true,
         };
         Environment {
             places,
-            chat_node: set("CHAT_NODE").map(PathBuf::from),
+            chat_node: path("CHAT_NODE"),
             images: ImageNames { redis: text("HOLDFAST_REDIS_IMAGE"), chat: text("HOLDFAST_CHAT_IMAGE") },
             otlp_endpoint: text("OTEL_EXPORTER_OTLP_ENDPOINT"),
         }
@@ -77,6 +77,11 @@ impl Environment {
 
 fn text(name: &str) -> Option<String> {
     set(name).and_then(|value| value.into_string().ok())
+}
+
+/// From here, whole: what is started is started in folders of its own.
+fn path(name: &str) -> Option<PathBuf> {
+    set(name).map(|value| std::path::absolute(&value).unwrap_or_else(|_| PathBuf::from(value)))
 }
 
 /// An empty variable is an absent one.

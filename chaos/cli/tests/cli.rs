@@ -153,6 +153,40 @@ fn a_plan_says_which_system_it_is_for_and_what_that_is_asked() {
 }
 
 #[test]
+fn a_file_that_is_given_in_the_place_of_the_other_kind_is_named_as_what_it_is() {
+    let system = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/systems/socket.io/redis-adapter.toml");
+    let drill = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/drills/node-kill.toml");
+    for (command, why) in [
+        (["drill", system, "--system", system], "this is a system file, not a drill: `--system` takes it"),
+        (["drill", drill, "--system", drill], "this is a drill file, not a system"),
+        (["compare", system, "--drill", system], "this is a system file, not a drill: `--system` takes it"),
+    ] {
+        let output = chaos(&command);
+        let told = err(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(why) && told.contains("1 mistake; nothing was started"), "{told}");
+    }
+    let inline = file("inline-start.toml", "format = 1\nstart = { comand = [\"node\"] }\n");
+    let told = err(&chaos(&["check", inline.to_str().expect("a path in UTF-8")]));
+    assert!(told.contains("unknown key `start.comand`; did you mean `command`?"), "{told}");
+}
+
+#[test]
+fn a_comparison_that_cannot_start_says_why_and_leaves_it_on_its_page() {
+    let runs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compared/nothing");
+    let _ = fs::remove_dir_all(&runs);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+    command.args(["compare", "holdfast", "--runs"]).arg(&runs).env("HOLDFAST_REDIS_SERVER", "/bin/true");
+    let output = command.output().expect("the binary starts");
+    let told = err(&output);
+    assert_eq!(output.status.code(), Some(70), "{told}");
+    assert!(out(&output).contains("/bin/true: it is no Redis or Valkey server"), "{}", out(&output));
+    assert!(told.contains("the same as a page") && !told.contains("No such file"), "{told}");
+    let page = fs::read_to_string(runs.join("compare.html")).expect("a page");
+    assert!(page.contains("it is no Redis or Valkey server"), "{page}");
+}
+
+#[test]
 fn contradictory_settings_are_refused_before_anything_starts() {
     let path = file(
         "contradictory.toml",

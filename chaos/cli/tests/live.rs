@@ -52,8 +52,12 @@ impl Place {
     }
 
     fn drill(&self, environment: &[(&str, &Path)]) -> Child {
+        self.drill_with(&[], environment)
+    }
+
+    fn drill_with(&self, more: &[&str], environment: &[(&str, &Path)]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
-        command.args(["drill", "drill.toml", "--runs", "runs"]).current_dir(&self.0);
+        command.args(["drill", "drill.toml", "--runs", "runs"]).args(more).current_dir(&self.0);
         command.envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().expect("the binary starts")
     }
@@ -141,6 +145,19 @@ fn a_chat_node_that_ends_at_once_is_named_with_its_program() {
         assert!(told.contains(words), "{words:?} in:\n{told}");
     }
     place.says("harness", "chat-1 did not start");
+}
+
+/// Nodes run in folders of their own, and the file of the system lies in another.
+#[test]
+fn a_relative_chat_node_is_looked_for_from_here() {
+    let place = Place::new("relative-node");
+    std::os::unix::fs::symlink("/bin/false", place.0.join("no-node")).expect("a writable folder");
+    let system = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/systems/holdfast.toml");
+    let (code, told) = ended(place.drill_with(&["--system", system], &[("CHAT_NODE", Path::new("./no-node"))]));
+    assert_eq!(code, Some(70), "{told}");
+    let node = place.0.join("no-node");
+    let words = format!("chat-1 did not start: {} ended with exit code 1", node.display());
+    assert!(told.contains(&words), "{words:?} in:\n{told}");
 }
 
 /// Nobody may mount a small disk in a test: here one server says what a Redis on a full disk says, and works on.
