@@ -51,16 +51,17 @@ impl Conduct {
         Err(Refusal::joins_limited(per_second, wait))
     }
 
-    /// True when that was one too many in a row.
+    /// True when that was one too many in a row, once: the connection ends there.
     #[must_use]
     pub(super) fn refused(&self, code: Code) -> bool {
         // Nobody is to blame for what the node cannot do now.
         let ours = matches!(code, Code::Draining | Code::Unavailable | Code::RoomLimit | Code::RoomFull);
-        !ours && self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= limits::REFUSALS_IN_A_ROW
+        !ours && self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 == limits::REFUSALS_IN_A_ROW
     }
 
     pub(super) fn taken(&self) {
-        self.refused_in_a_row.store(0, Ordering::Relaxed);
+        let again = |refused| (refused < limits::REFUSALS_IN_A_ROW).then_some(0);
+        let _ = self.refused_in_a_row.fetch_update(Ordering::Relaxed, Ordering::Relaxed, again);
     }
 }
 
@@ -113,5 +114,9 @@ mod tests {
         conduct.taken();
         assert!(!many() && !conduct.refused(Code::Draining) && !conduct.refused(Code::Unavailable));
         assert!(conduct.refused(Code::RateLimited));
+        // What is still on its way when the connection is closed makes no second one of it.
+        assert!(!conduct.refused(Code::RateLimited));
+        conduct.taken();
+        assert!(!many() && !conduct.refused(Code::RateLimited));
     }
 }
