@@ -158,18 +158,8 @@ fn every_test_that_the_contract_names_exists() {
     let contract = fs::read_to_string(root().join("docs/contract.md")).expect("the contract");
     let (_, table) = contract.split_once("## Which test holds which line").expect("its table of tests");
     let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
-    let sources: Vec<_> = ["system", "suites"].iter().flat_map(|folder| sources(folder)).collect();
-    let tests = |row: &str| {
-        let named = row.rsplit_once(" | ").map_or("", |(_, tests)| tests).split('`').skip(1).step_by(2);
-        named.map(str::to_owned).collect::<Vec<_>>()
-    };
     assert!(rows.len() > 25, "the table has shrunk to {} lines", rows.len());
-    for row in rows {
-        let tests = tests(row);
-        assert!(!tests.is_empty(), "no test holds this line: {row}");
-        let missing: Vec<_> = tests.iter().filter(|name| !is_test(&sources, name)).collect();
-        assert!(missing.is_empty(), "no such tests: {missing:?}");
-    }
+    tests_exist(&rows, &["system", "suites"]);
 }
 
 #[test]
@@ -187,15 +177,8 @@ fn the_contract_tells_every_code_that_a_node_can_send() {
 fn every_test_that_the_threat_model_names_exists() {
     let model = fs::read_to_string(root().join("SECURITY.md")).expect("the threat model");
     let rows: Vec<_> = model.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
-    let sources: Vec<_> = ["system", "suites"].iter().flat_map(|folder| sources(folder)).collect();
     assert!(rows.len() >= 20, "the table has shrunk to {} lines", rows.len());
-    for row in rows {
-        let named = row.rsplit_once(" | ").map_or("", |(_, tests)| tests).split('`').skip(1).step_by(2);
-        let tests: Vec<_> = named.collect();
-        assert!(!tests.is_empty(), "no test holds this line: {row}");
-        let missing: Vec<_> = tests.iter().filter(|name| !is_test(&sources, name)).collect();
-        assert!(missing.is_empty(), "no such tests: {missing:?}");
-    }
+    tests_exist(&rows, &["system", "suites"]);
 }
 
 /// docs/protocol.md names those that hold a rule which no world can show broken.
@@ -204,15 +187,8 @@ fn every_test_that_the_protocol_names_exists() {
     let protocol = fs::read_to_string(root().join("docs/protocol.md")).expect("the protocol");
     let (_, rest) = protocol.split_once("| rule | test |").expect("its table of tests");
     let rows: Vec<_> = rest.lines().skip(2).take_while(|line| line.starts_with("| ")).collect();
-    let sources = sources("system/delivery");
     assert!(rows.len() >= 6, "the table has shrunk to {} lines", rows.len());
-    for row in rows {
-        let named = row.rsplit_once(" | ").map_or("", |(_, tests)| tests).split('`').skip(1).step_by(2);
-        let tests: Vec<_> = named.collect();
-        assert!(!tests.is_empty(), "no test holds this line: {row}");
-        let missing: Vec<_> = tests.iter().filter(|name| !is_test(&sources, name)).collect();
-        assert!(missing.is_empty(), "no such tests: {missing:?}");
-    }
+    tests_exist(&rows, &["system/delivery"]);
 }
 
 /// Without `biased` a `select!` polls its branches in a random order, and one seed gives two worlds.
@@ -229,6 +205,18 @@ fn what_is_simulated_selects_in_a_fixed_order() {
         }
     }
     assert!(selects >= 5, "only {selects} found: the test looks in the wrong place");
+}
+
+/// Every row names tests, in its last column, that are in these folders.
+fn tests_exist(rows: &[&str], folders: &[&str]) {
+    let sources: Vec<_> = folders.iter().flat_map(|folder| sources(folder)).collect();
+    for row in rows {
+        let (_, tests) = row.rsplit_once(" | ").unwrap_or_default();
+        let tests: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test holds this line: {row}");
+        let missing: Vec<_> = tests.iter().filter(|name| !is_test(&sources, name)).collect();
+        assert!(missing.is_empty(), "no such tests: {missing:?}");
+    }
 }
 
 /// Whether one of the sources has a test of that name.

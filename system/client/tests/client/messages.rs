@@ -86,14 +86,7 @@ async fn a_cut_connection_brings_the_same_message_to_the_next_one_first() {
 #[tokio::test]
 async fn one_message_per_room_is_in_flight() {
     let node = Node::bind().await;
-    let mut user = User::start(quick(&[&node]));
-    user.client.join(room("a"), None);
-    let mut peer = node.settle("a").await;
-    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
-    user.client.join(room("b"), None);
-    let join = peer.hear().await;
-    peer.answer(&join, crate::script::joined("b", 0, 0, true)).await;
-    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    let (user, mut peer) = User::start_in_both(&node, ["a", "b"]).await;
 
     let (a1, a2, b1) = (user.send("a", "a1"), user.send("a", "a2"), user.send("b", "b1"));
     let mut first = [peer.hear().await, peer.hear().await];

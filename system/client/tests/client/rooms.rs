@@ -45,14 +45,7 @@ async fn a_room_is_left_and_what_waited_there_is_given_up() {
 #[tokio::test]
 async fn a_room_that_was_left_is_not_joined_again_after_a_reconnect() {
     let node = Node::bind().await;
-    let mut user = User::start(quick(&[&node]));
-    user.client.join(room("a"), None);
-    let mut peer = node.settle("a").await;
-    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
-    user.client.join(room("b"), None);
-    let join = peer.hear().await;
-    peer.answer(&join, joined("b", 0, 0, true)).await;
-    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    let (mut user, mut peer) = User::start_in_both(&node, ["a", "b"]).await;
     user.client.leave(&room("a"));
     assert_eq!(peer.hear().await.event, "leave");
     drop(peer);
@@ -65,10 +58,7 @@ async fn a_room_that_was_left_is_not_joined_again_after_a_reconnect() {
 #[tokio::test]
 async fn a_room_left_and_wanted_again_is_left_first() {
     let node = Node::bind().await;
-    let mut user = User::start(quick(&[&node]));
-    user.client.join(room("r"), None);
-    let mut peer = node.settle("r").await;
-    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    let (user, mut peer) = User::start_in(&node, "r").await;
     user.client.leave(&room("r"));
     user.client.join(room("r"), Some(offset(1)));
 
@@ -82,10 +72,7 @@ async fn a_room_left_and_wanted_again_is_left_first() {
 #[tokio::test]
 async fn a_refused_room_is_given_up_and_the_others_stay() {
     let node = Node::bind().await;
-    let mut user = User::start(quick(&[&node]));
-    user.client.join(room("a"), None);
-    let mut peer = node.settle("a").await;
-    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    let (mut user, mut peer) = User::start_in(&node, "a").await;
     user.client.join(room("b"), None);
     let waiting = user.send("b", "x");
     let join = peer.hear().await;
@@ -103,10 +90,7 @@ async fn a_refused_room_is_given_up_and_the_others_stay() {
 #[tokio::test]
 async fn a_limit_on_joins_is_waited_out_on_the_same_connection() {
     let node = Node::bind().await;
-    let mut user = User::start(quick(&[&node]));
-    user.client.join(room("a"), None);
-    let mut peer = node.settle("a").await;
-    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    let (user, mut peer) = User::start_in(&node, "a").await;
     user.client.join(room("b"), Some(offset(1)));
     let waiting = user.send("b", "x");
     let join = peer.hear().await;
@@ -123,10 +107,7 @@ async fn a_limit_on_joins_is_waited_out_on_the_same_connection() {
 #[tokio::test]
 async fn a_room_that_is_left_while_joins_are_limited_is_joined_no_more() {
     let node = Node::bind().await;
-    let mut user = User::start(quick(&[&node]));
-    user.client.join(room("a"), None);
-    let mut peer = node.settle("a").await;
-    user.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    let (mut user, mut peer) = User::start_in(&node, "a").await;
     user.client.join(room("b"), None);
     let join = peer.hear().await;
     user.client.leave(&room("b"));

@@ -163,6 +163,29 @@ impl User {
         User { client, events, told: Vec::new() }
     }
 
+    /// In an empty room of that node, and told so.
+    pub(crate) async fn start_in(node: &Node, name: &str) -> (User, Peer) {
+        let mut user = User::start(quick(&[node]));
+        user.client.join(room(name), None);
+        let peer = node.settle(name).await;
+        user.joined().await;
+        (user, peer)
+    }
+
+    /// In two rooms of it.
+    pub(crate) async fn start_in_both(node: &Node, [first, second]: [&str; 2]) -> (User, Peer) {
+        let (mut user, mut peer) = User::start_in(node, first).await;
+        user.client.join(room(second), None);
+        let join = peer.hear().await;
+        peer.answer(&join, joined(second, 0, 0, true)).await;
+        user.joined().await;
+        (user, peer)
+    }
+
+    async fn joined(&mut self) {
+        self.until(|what| matches!(what, What::Joined { .. }).then_some(())).await;
+    }
+
     pub(crate) fn send(&self, to: &str, content: &str) -> String {
         self.client.send(&room(to), content, None).unwrap().to_string()
     }
