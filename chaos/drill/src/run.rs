@@ -14,6 +14,7 @@ mod finish;
 mod metrics;
 mod rate;
 mod shards;
+mod shown;
 mod stage;
 mod telemetry;
 mod watch;

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Ended, Settings, chat, metrics, rate::Rate, shards::shard_of_slot, watch::Watch};
+use super::{Ended, Settings, chat, metrics, rate::Rate, shards::shard_of_slot, shown::shown, watch::Watch};
 use crate::{drill::Drill, error::RunError, live::Audience, planted::Planted, schedule::Schedule};
 
 /// A message may be so late in a steady state.
@@ -150,21 +150,18 @@ impl<'r> Stage<'r> {
         self.audience.note(since, line);
     }
 
-    /// Does `work` with the live line kept up to date.
+    /// Does `work` with the live line kept up to date, also when one short piece of work follows another.
     pub(crate) async fn shown<T>(&self, work: impl Future<Output = T>) -> T {
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                () = sleep(LIVE_EVERY) => self.show(),
-            }
-        }
+        shown(|| self.rate().shown + LIVE_EVERY, || self.show(), work).await
+    }
+
+    fn rate(&self) -> MutexGuard<'_, Rate> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn show(&self) {
-        let mut rate = self.rate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.audience.counters(&rate.counters(self.load.counts()));
+        let counters = self.rate().counters(self.load.counts());
+        self.audience.counters(&counters);
         let worst = self.lag.take_worst();
         if worst > Duration::from_millis(20) {
             self.journal.mark(What::Lag { worst_us: worst.as_micros() as u64 });
