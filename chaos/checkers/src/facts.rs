@@ -17,7 +17,7 @@ pub(crate) use places::{NOWHERE, Place, Places};
 pub(crate) use seen::Seen;
 pub(crate) use sessions::{End, Session};
 
-use crate::{Question, Rule};
+use crate::{Question, Rule, lateness::Lateness};
 
 /// Bits of [`LaneFacts::marks`], one byte a receipt.
 pub(crate) mod mark {
@@ -40,6 +40,7 @@ pub(crate) enum Fate {
 pub(crate) struct Facts<'h> {
     pub(crate) history: &'h History,
     pub(crate) question: &'h Question,
+    pub(crate) lateness: Lateness,
     /// Whether the system has offsets.
     pub(crate) offsets: bool,
     /// By message.
@@ -71,6 +72,7 @@ impl<'h> Facts<'h> {
         let mut facts = Facts {
             history,
             question,
+            lateness: Lateness::of(question),
             offsets,
             fates: history.messages.iter().map(fate).collect(),
             stored: stored(history),

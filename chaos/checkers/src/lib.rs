@@ -9,6 +9,7 @@ mod facts;
 mod findings;
 mod judge;
 mod latency;
+mod lateness;
 mod merge;
 mod numbers;
 mod question;

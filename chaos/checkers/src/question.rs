@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chaos_observe::At;
+use chaos_observe::{At, Late};
 use serde::{Deserialize, Serialize};
 
 use crate::Rule;
@@ -28,9 +28,12 @@ pub struct Question {
     pub unreached: Vec<NodeRoom>,
     #[serde(default)]
     pub telemetry: Telemetry,
-    /// The worst lag of the harness itself; past 100 ms nothing can be said about times.
+    /// The worst lag of the harness itself; past 100 ms times that were measured while it was late are in doubt.
     #[serde(default)]
     pub own_lag_ms: u64,
+    /// When it was late by more than that. A record with such a lag and without this was late at any time.
+    #[serde(default)]
+    pub late: Vec<Late>,
     /// For how long nodes keep history.
     pub history_window_ms: u64,
 }
@@ -47,6 +50,7 @@ impl Question {
             unreached: Vec::new(),
             telemetry: Telemetry::default(),
             own_lag_ms: 0,
+            late: Vec::new(),
             history_window_ms: 600_000,
         }
     }

@@ -33,6 +33,7 @@ pub(crate) fn of(plan: &Plan, schedule: &Schedule, history: &History) -> Questio
             limit: (expected as f64 * MISSING_SHARE) as u64,
         },
         own_lag_ms: schedule.own_lag_ms,
+        late: schedule.late.clone(),
         history_window_ms: millis(drill.cluster.history_window),
         ..Question::of(drill.expect.contract)
     }

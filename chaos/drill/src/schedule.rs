@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use chaos_observe::At;
+use chaos_observe::{At, Late};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Schedule {
     pub began_unix_ns: u64,
     /// The shard that each room's log lies on, by its number.
     pub rooms: BTreeMap<String, u32>,
+    /// When the harness was late by more than 100 ms.
+    pub late: Vec<Late>,
     pub faults: Vec<FaultSeen>,
     pub promotions: Vec<PromotionSeen>,
     pub roles: Vec<RoleSeen>,

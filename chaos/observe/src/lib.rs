@@ -19,7 +19,7 @@ pub mod spans;
 pub use clock::{At, Clock};
 pub use history::{Content, History, Offset, Op, Record, Recorder};
 pub use journal::Journal;
-pub use lag::Lag;
+pub use lag::{Lag, Late};
 pub use length::Length;
 pub use lines::LinesError;
 pub use logs::tail;

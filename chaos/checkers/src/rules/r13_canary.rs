@@ -9,6 +9,7 @@ use crate::{
     Anomaly, Rule,
     facts::{Facts, Fate, LaneFacts, Session},
     findings::Findings,
+    lateness::Held,
     verdict::Numbers,
 };
 
@@ -18,6 +19,8 @@ struct Arrivals {
     members: u32,
     in_time: u32,
     late: u32,
+    /// Late by less than the harness was.
+    unsure: u32,
     /// A member that did not get it in time.
     without: Option<u32>,
 }
@@ -94,15 +97,17 @@ fn arrive(
     let Some(nth) = lane.sessions.iter().position(joined) else { return };
     let session = &lane.sessions[nth];
     let Some(node) = session.node else { return };
-    let in_time = received.is_some_and(|at| within(facts, sent.at, at));
+    let held = received.map_or(Held::Never, |at| within(facts, sent.at, at));
+    let in_time = held == Held::Within;
     if !in_time && cut_short(facts, lane, nth, sent.at) && received.is_none_or(|at| at > session.ends_at()) {
         return;
     }
     let arrivals = nodes.entry(node).or_default();
     arrivals.members += 1;
     arrivals.in_time += u32::from(in_time);
-    arrivals.late += u32::from(!in_time && received.is_some());
-    if !in_time {
+    arrivals.late += u32::from(held == Held::TooSlow);
+    arrivals.unsure += u32::from(held == Held::Unsure);
+    if matches!(held, Held::TooSlow | Held::Never) {
         arrivals.without.get_or_insert(lane.lane.user);
     }
 }
@@ -111,24 +116,28 @@ fn arrive(
 fn cut_short(facts: &Facts<'_>, lane: &LaneFacts<'_>, session: usize, sent: At) -> bool {
     let ended = lane.sessions[session].ends_at();
     match facts.question.budgets.canary_ms {
-        Some(_) => within(facts, sent, ended),
+        Some(_) => within(facts, sent, ended) == Held::Within,
         None => session + 1 < lane.sessions.len(),
     }
 }
 
-fn within(facts: &Facts<'_>, sent: At, received: At) -> bool {
+fn within(facts: &Facts<'_>, sent: At, received: At) -> Held {
     let budget = facts.question.budgets.canary_ms;
-    budget.is_none_or(|budget| received.since(sent).as_millis() <= u128::from(budget))
+    budget.map_or(Held::Within, |budget| facts.lateness.since_done(sent, received).against(true, 0, budget))
 }
 
 fn report(facts: &Facts<'_>, canary: u32, node: u32, arrivals: &Arrivals, findings: &mut Findings) {
-    let Arrivals { members, in_time, late, without } = *arrivals;
-    if in_time == members {
+    let Arrivals { members, in_time, late, unsure, without } = *arrivals;
+    if unsure > 0 {
+        let why = "a canary came late by less than the harness was late meanwhile";
+        findings.unknown.get_or_insert_with(|| why.to_owned());
+    }
+    if in_time + unsure == members {
         return;
     }
     let (severity, kind) = match late {
-        0 if in_time == 0 => (3, "deaf"),
-        late if late + in_time == members => (1, "late"),
+        0 if in_time + unsure == 0 => (3, "deaf"),
+        late if late + in_time + unsure == members => (1, "late"),
         _ => (2, "deaf at a member"),
     };
     findings.add(severity, |rule| {

@@ -2,6 +2,7 @@
 //! and the same with one thing broken.
 
 mod generated;
+mod lateness;
 mod mutations;
 mod recorded;
 mod resumes;

@@ -19,7 +19,7 @@ mod timeline;
 use std::{fmt::Write as _, path::Path};
 
 use chaos_checkers::{Latency, Verdict};
-use chaos_observe::{History, SpanStore};
+use chaos_observe::{History, Late, SpanStore};
 
 pub(crate) use faults::faults_so_far;
 pub(crate) use junit::{junit, junit_unjudged};
@@ -27,6 +27,9 @@ pub(crate) use junit::{junit, junit_unjudged};
 use crate::{plan::Plan, schedule::Schedule};
 use anomalies::Traces;
 use table::thousands;
+
+/// So many late stretches of the harness are told one by one.
+const STRETCHES: usize = 3;
 
 /// A stored run, all of it.
 pub(crate) struct Record<'r> {
@@ -89,12 +92,30 @@ fn numbers(record: &Record<'_>) -> String {
         thousands(schedule.spans_missing),
         thousands(schedule.spans_excused)
     );
-    let _ = writeln!(
-        text,
-        "  harness     late by {} ms at most (past 100 ms no time is judged, safety rules stand)",
-        schedule.own_lag_ms
-    );
+    let _ = writeln!(text, "  harness     late by {} ms at most{}", schedule.own_lag_ms, when_late(schedule));
     text
+}
+
+/// The worst stretches of it, when it matters.
+fn when_late(schedule: &Schedule) -> String {
+    if schedule.late.is_empty() {
+        return String::new();
+    }
+    let from = schedule.load_began.unwrap_or_default();
+    let mut late = schedule.late.clone();
+    late.sort_by_key(|late| std::cmp::Reverse(late.worst_ms));
+    let stretch = |late: &Late| {
+        let Late { from: since, to, worst_ms } = late;
+        format!("{} to {} ({worst_ms} ms)", faults::seconds(since.since(from)), faults::seconds(to.since(from)))
+    };
+    let mut told: Vec<_> = late.iter().take(STRETCHES).map(stretch).collect();
+    if late.len() > STRETCHES {
+        told.push(format!("{} more", late.len() - STRETCHES));
+    }
+    format!(
+        "; by more than 100 ms at {}; a time that was measured then is judged only where that cannot change the verdict",
+        told.join(", ")
+    )
 }
 
 fn latency(latency: &Latency) -> String {

@@ -23,6 +23,7 @@ impl Stage<'_> {
             Ended::Aborted(why) | Ended::NeverSteady(why) | Ended::Failed(why) => why.clone(),
         });
         self.schedule.own_lag_ms = self.lag.worst().as_millis() as u64;
+        self.schedule.late = self.lag.late();
         let complete = ended.is_ok();
         let (sampling, traced) = (self.load.sampling(), self.drill.system.dialect.is_none());
         if complete {

@@ -95,7 +95,7 @@ impl<'r> Stage<'r> {
         };
         let cluster = Cluster::start(chat::topology(settings, receiver.endpoint()), options).await.map_err(harness)?;
         let cluster = Arc::new(cluster);
-        let lag = Lag::start();
+        let lag = Lag::start(clock);
         let (watch, mut tasks) = (Watch::new(drill.cluster.redis.shards), JoinSet::new());
         watch.start(&cluster, clock, journal.clone(), &mut tasks).await;
         metrics::start(metrics::nodes(&cluster), clock, &dir.metrics(), &mut tasks);
