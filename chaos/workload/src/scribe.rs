@@ -68,7 +68,17 @@ impl Scribe {
         self.rooms.values().map(|seat| seat.member).collect()
     }
 
-    /// Where the user left each room the last time, as far as the node has said.
+    /// It is about to leave all rooms; where, the node is yet to say.
+    pub(crate) fn leaves(&mut self) {
+        self.left.clear();
+    }
+
+    /// Whether the node has said of each room where the user left it.
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.len() == self.rooms.len()
+    }
+
+    /// Where the user left the room, as far as the node has said.
     pub(crate) fn left(&self, room: &Room) -> Option<Offset> {
         self.left.get(room).copied().flatten()
     }

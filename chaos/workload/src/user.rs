@@ -88,7 +88,8 @@ pub(crate) async fn start(crowd: &Arc<Crowd>, start: Start, tasks: &mut JoinSet<
     let members = scribe.members();
     let (wishes, told) = mpsc::unbounded_channel();
     let rng = ChaCha8Rng::seed_from_u64(start.seed);
-    let task = Task { crowd: Arc::clone(crowd), client, events, told, scribe, lines, said, rng, name: start.name };
+    let (crowd, name, resumes) = (Arc::clone(crowd), start.name, false);
+    let task = Task { crowd, name, client, events, told, scribe, lines, said, rng, resumes };
     tasks.spawn(task.run());
     Ok(User { wishes, members })
 }
@@ -141,6 +142,8 @@ struct Task {
     /// How many messages got an id; the next one is known before it is given.
     said: Arc<AtomicU64>,
     rng: ChaCha8Rng,
+    /// It is to resume once the node has said where it left.
+    resumes: bool,
 }
 
 impl Task {
@@ -148,7 +151,12 @@ impl Task {
         loop {
             tokio::select! {
                 biased;
-                Some(event) = self.events.recv() => self.scribe.note(event),
+                Some(event) = self.events.recv() => {
+                    self.scribe.note(event);
+                    if self.resumes && self.scribe.has_left() {
+                        self.come_back(true);
+                    }
+                }
                 wish = self.told.recv() => if self.obey(wish.unwrap_or(Wish::Close)).is_break() { break },
             }
         }
@@ -161,7 +169,13 @@ impl Task {
     fn obey(&mut self, wish: Wish) -> ControlFlow<()> {
         match wish {
             Wish::Say { room, due, canary } => self.say(room, due, canary),
-            Wish::Leave => self.scribe.rooms().for_each(|room| self.client.leave(room)),
+            // It is still on its way back.
+            Wish::Leave | Wish::Return { .. } if self.resumes => {}
+            Wish::Leave => {
+                self.scribe.leaves();
+                self.scribe.rooms().for_each(|room| self.client.leave(room));
+            }
+            Wish::Return { resume: true } if !self.scribe.has_left() => self.resumes = true,
             Wish::Return { resume } => self.come_back(resume),
             Wish::Cut => self.lines.iter().for_each(Line::cut),
             Wish::Close => return ControlFlow::Break(()),
@@ -180,6 +194,7 @@ impl Task {
     }
 
     fn come_back(&mut self, resume: bool) {
+        self.resumes = false;
         for room in self.scribe.rooms() {
             self.client.join(room.clone(), self.scribe.left(room).filter(|_| resume));
         }

@@ -1,6 +1,6 @@
 //! Users that come and go.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use chaos_checkers::{Outcome, Rule, State};
 use chaos_observe::Op;
@@ -24,7 +24,19 @@ fn restless() -> FanOut {
 
 #[tokio::test]
 async fn who_leaves_comes_back_by_turns_with_and_without_an_offset() {
-    let run = Run::steady(&restless(), Nodes::start(3).await).await;
+    come_and_go(Nodes::start(3).await).await;
+}
+
+/// Longer than a user is away: it resumes from where it left this time, not the time before.
+#[tokio::test]
+async fn who_learns_late_where_it_left_resumes_from_there() {
+    let nodes = Nodes::start(3).await;
+    nodes.switches.slow_to_answer_leaves.store(true, Relaxed);
+    come_and_go(nodes).await;
+}
+
+async fn come_and_go(nodes: Nodes) {
+    let run = Run::steady(&restless(), nodes).await;
     eventually("time to leave three times", || run.load.counts().due > 500).await;
     let left = run.end().await;
     let leavers: BTreeSet<_> =

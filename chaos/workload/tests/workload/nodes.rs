@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use chaos_workload::{Node, Targets};
@@ -17,6 +18,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
     task::JoinSet,
+    time::sleep,
 };
 use tokio_tungstenite::{accept_async, tungstenite::Message};
 
@@ -34,7 +36,11 @@ pub(crate) struct Switches {
     pub(crate) mute: AtomicBool,
     /// What is said is stored and acked, and delivered to nobody.
     pub(crate) deaf: AtomicBool,
+    /// Where somebody left is said much later.
+    pub(crate) slow_to_answer_leaves: AtomicBool,
 }
+
+const SLOW: Duration = Duration::from_millis(250);
 
 /// Per room all messages, and whoever listens.
 #[derive(Default)]
@@ -122,7 +128,15 @@ impl Log {
             let answer = |answer: Value| say(format!("43{ack}{}", json!([answer])));
             match event.as_str() {
                 "join" => self.join(session, &payload, out, answer),
-                "leave" => answer(self.leave(session, &payload)),
+                "leave" => {
+                    let (slow, out) = (switches.slow_to_answer_leaves.load(Relaxed), out.clone());
+                    let answer = format!("43{ack}{}", json!([self.leave(session, &payload)]));
+                    tokio::spawn(async move {
+                        sleep(if slow { SLOW } else { Duration::ZERO }).await;
+                        // Nobody may be there any more.
+                        let _ = out.send(answer);
+                    });
+                }
                 _ if switches.mute.load(Relaxed) => {}
                 _ => answer(self.append(user, &payload, switches.deaf.load(Relaxed))),
             }
