@@ -59,6 +59,10 @@ pub trait Outbox: Send + Sync + 'static {
     /// One message; without a fan-out while a resume catches up.
     fn message(&self, entry: &Arc<Entry>, fan_out: Option<&FanOut<'_>>) -> Result<(), Closed>;
 
+    /// Reads what `message` begins with. A fan-out has several outboxes do this in a row before it tells the first:
+    /// nobody touched them since the last message, and memory brings many at once in the time of one.
+    fn fetch(&self) {}
+
     /// Nothing more comes; the session is to be closed.
     fn close(&self, why: CloseReason);
 

@@ -18,6 +18,9 @@ use crate::spans::{self, Origin};
 
 pub(crate) type SessionId = u64;
 
+/// So many outboxes are fetched from memory together: about what a core waits for at once.
+const FETCHED: usize = 16;
+
 /// An entry that is known to be committed, and which message it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Committed {
@@ -246,14 +249,19 @@ impl State {
         let mut sessions = 0;
         let to_all = FanOut { room: &self.shared, message: Slot::default() };
         let mut closed = Vec::new();
-        for (session, member) in &mut self.members {
-            if member.sent != before && !rules.node_cursor() {
-                continue;
+        let mut standing = self.members.iter_mut().filter(|(_, member)| member.sent == before || rules.node_cursor());
+        let mut near = Vec::with_capacity(FETCHED);
+        loop {
+            near.extend(standing.by_ref().take(FETCHED).inspect(|(_, member)| member.outbox.fetch()));
+            if near.is_empty() {
+                break;
             }
-            member.sent = entry.offset;
-            match member.outbox.message(entry, Some(&to_all)) {
-                Ok(()) => sessions += 1,
-                Err(Closed) => closed.push(*session),
+            for (session, member) in near.drain(..) {
+                member.sent = entry.offset;
+                match member.outbox.message(entry, Some(&to_all)) {
+                    Ok(()) => sessions += 1,
+                    Err(Closed) => closed.push(*session),
+                }
             }
         }
         let failed = closed.len();

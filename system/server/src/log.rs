@@ -131,6 +131,10 @@ impl<A: Adapter> system_delivery::Outbox for Outbox<A> {
         self.chat_message(entry, frame, fan_out).map_err(|_| Closed)
     }
 
+    fn fetch(&self) {
+        Outbox::fetch(self);
+    }
+
     fn close(&self, why: CloseReason) {
         tracing::warn!(why = why.as_str(), "a session is closed; it resumes");
         Outbox::close(self);

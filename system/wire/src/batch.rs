@@ -16,6 +16,8 @@ use crate::connection::Connection;
 
 /// So many writes, and then others run.
 const TURN: usize = 64;
+/// So many connections are fetched from memory together: about what a core waits for at once.
+const FETCHED: usize = 16;
 
 /// Connections that have something to be written. Pushes through one batch are written by one task at a time; a server
 /// has as many as it wants tasks in parallel, and a room always uses the same.
@@ -71,11 +73,14 @@ impl Batch {
                 }
                 std::mem::take(&mut state.waiting)
             };
-            for (nth, connection) in connections.iter().enumerate() {
-                if nth % TURN == TURN - 1 {
+            for (nth, turn) in connections.chunks(TURN).enumerate() {
+                if nth > 0 {
                     tokio::task::yield_now().await;
                 }
-                connection.flush();
+                for near in turn.chunks(FETCHED) {
+                    near.iter().for_each(|connection| connection.fetch());
+                    near.iter().for_each(|connection| connection.flush());
+                }
             }
         }
     }

@@ -115,6 +115,10 @@ impl<A: Adapter> Outbox<A> {
         Ok(())
     }
 
+    pub(crate) fn fetch(&self) {
+        self.connection().fetch();
+    }
+
     /// Returns when the client has taken enough for another page of replay.
     pub(crate) async fn writable(&self) {
         self.connection().below(self.pause).await;
