@@ -72,7 +72,7 @@ impl Lag {
         std::mem::take(&mut seen(&self.seen).since_taken)
     }
 
-    /// When it was late, in order; stretches that touch are one.
+    /// When it was late, in order.
     pub fn late(&self) -> Vec<Late> {
         seen(&self.seen).late.clone()
     }

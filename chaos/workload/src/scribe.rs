@@ -1,7 +1,7 @@
 //! Writes down what happened to one user: into the history (all of it), the ledgers (what is owed), the spans.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Scribe {
     rooms: BTreeMap<Room, Seat>,
     messages: HashMap<MessageId, Note>,
     left: BTreeMap<Room, Option<Offset>>,
+    /// Where it left these, the node is yet to say.
+    leaving: BTreeSet<Room>,
 }
 
 /// A room of this user.
@@ -57,6 +59,7 @@ impl Scribe {
             rooms: start.rooms.iter().map(seat).collect(),
             messages: HashMap::new(),
             left: BTreeMap::new(),
+            leaving: BTreeSet::new(),
         }
     }
 
@@ -68,14 +71,15 @@ impl Scribe {
         self.rooms.values().map(|seat| seat.member).collect()
     }
 
-    /// It is about to leave all rooms; where, the node is yet to say.
-    pub(crate) fn leaves(&mut self) {
+    /// The user leaves these rooms.
+    pub(crate) fn leaves(&mut self, rooms: Vec<Room>) {
         self.left.clear();
+        self.leaving.extend(rooms);
     }
 
-    /// Whether the node has said of each room where the user left it.
+    /// Whether the node has said where.
     pub(crate) fn has_left(&self) -> bool {
-        self.left.len() == self.rooms.len()
+        self.leaving.is_empty()
     }
 
     /// Where the user left the room, as far as the node has said.
@@ -109,6 +113,7 @@ impl Scribe {
             }
             What::Leaving { room } => self.with_seat(&room, Ledger::parted),
             What::JoinRefused { room, refusal } => {
+                self.leaving.remove(&room);
                 self.trouble(format_args!("does not get into {room}: {refusal}"));
                 self.with_seat(&room, Ledger::parted);
             }
@@ -116,7 +121,10 @@ impl Scribe {
                 let node = self.nodes.get(node).map(|node| self.crowd.targets.nodes[*node].name.as_str());
                 self.trouble(format_args!("does not reach {}: {why}", node.unwrap_or("a node")));
             }
-            What::Left { left } => drop(self.left.insert(left.room, left.offset)),
+            What::Left { left } => {
+                self.leaving.remove(&left.room);
+                self.left.insert(left.room, left.offset);
+            }
             What::Received { message, replay, hidden } => self.received(at, &message, replay, hidden),
             about_a_message => self.note_of_message(at, about_a_message),
         }

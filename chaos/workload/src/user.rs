@@ -172,8 +172,8 @@ impl Task {
             // It is still on its way back.
             Wish::Leave | Wish::Return { .. } if self.resumes => {}
             Wish::Leave => {
-                self.scribe.leaves();
-                self.scribe.rooms().for_each(|room| self.client.leave(room));
+                let left: Vec<_> = self.scribe.rooms().filter(|room| self.client.leave(room)).cloned().collect();
+                self.scribe.leaves(left);
             }
             Wish::Return { resume: true } if !self.scribe.has_left() => self.resumes = true,
             Wish::Return { resume } => self.come_back(resume),

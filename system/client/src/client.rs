@@ -58,9 +58,12 @@ impl Client {
     }
 
     /// Leaves a room. What waits to be sent there is given up as [`Unsent`](crate::What::Unsent).
-    pub fn leave(&self, room: &Room) {
-        self.shared.session().leave(room, Instant::now());
+    /// False when it was not joined; otherwise [`Left`](crate::What::Left) follows, or
+    /// [`JoinRefused`](crate::What::JoinRefused).
+    pub fn leave(&self, room: &Room) -> bool {
+        let leaves = self.shared.session().leave(room, Instant::now());
         self.shared.wake.notify_one();
+        leaves
     }
 
     /// Queues a message and returns its id at once. Sent when the room is joined and what was queued before it has

@@ -119,8 +119,9 @@ impl Session {
         self.changed = true;
     }
 
-    pub(crate) fn leave(&mut self, room: &Room, now: Instant) {
-        let Some(membership) = self.rooms.get_mut(room).filter(|membership| membership.wanted) else { return };
+    /// False when there was nothing to leave.
+    pub(crate) fn leave(&mut self, room: &Room, now: Instant) -> bool {
+        let Some(membership) = self.rooms.get_mut(room).filter(|membership| membership.wanted) else { return false };
         membership.wanted = false;
         membership.leave_owed = true;
         membership.comeback = None;
@@ -129,6 +130,7 @@ impl Session {
         if self.rooms[room].state == State::Out {
             self.leave_offline(room, now);
         }
+        true
     }
 
     pub(crate) fn send(&mut self, room: &Room, id: MessageId, submit: Submit, now: Instant) {

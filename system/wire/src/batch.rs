@@ -78,8 +78,12 @@ impl Batch {
                     tokio::task::yield_now().await;
                 }
                 for near in turn.chunks(FETCHED) {
-                    near.iter().for_each(|connection| connection.fetch());
-                    near.iter().for_each(|connection| connection.flush());
+                    for connection in near {
+                        connection.fetch();
+                    }
+                    for connection in near {
+                        connection.flush();
+                    }
                 }
             }
         }

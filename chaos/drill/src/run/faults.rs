@@ -92,9 +92,10 @@ impl Stage<'_> {
         {
             let mut open = self.open.lock().await;
             let fault = &mut open[nth];
+            // Before it bites: a promotion may be told before this task runs again.
+            self.primaries_lost(&fault.injected);
             self.shown(fault.injected.bite(&self.scene())).await.map_err(failed)?;
             fault.heal_at = heal_after.map(|after| Instant::now() + after);
-            self.primaries_lost(&fault.injected);
             self.shown(self.prove(&mut fault.injected)).await;
         }
         self.write_down();

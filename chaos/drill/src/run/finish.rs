@@ -22,13 +22,14 @@ impl Stage<'_> {
         self.schedule.stopped = ended.as_ref().err().map(|ended| match ended {
             Ended::Aborted(why) | Ended::NeverSteady(why) | Ended::Failed(why) => why.clone(),
         });
-        self.schedule.own_lag_ms = self.lag.worst().as_millis() as u64;
-        self.schedule.late = self.lag.late();
         let complete = ended.is_ok();
         let (sampling, traced) = (self.load.sampling(), self.drill.system.dialect.is_none());
         if complete {
             tokio::time::sleep(LAST_SPANS).await;
         }
+        // After that, since a stretch is known once it has ended.
+        self.schedule.own_lag_ms = self.lag.worst().as_millis() as u64;
+        self.schedule.late = self.lag.late();
         self.write_down();
         self.journal.phase(Phase::Cleanup, "");
         let Stage { load, mut tasks, cluster, receiver, recorder, spans, journal, dir, mut schedule, .. } = self;

@@ -98,7 +98,7 @@ impl World {
     fn take(&mut self, turn: Turn) {
         match turn {
             Turn::Join(n, at) => self.session.join(room(n), at.map(offset)),
-            Turn::Leave(n) => self.session.leave(&room(n), self.now),
+            Turn::Leave(n) => drop(self.session.leave(&room(n), self.now)),
             Turn::Send(n) => self.send(&room(n)),
             Turn::Connect => self.connect(),
             Turn::Cut => self.lost(Why::Lost("cut".into())),
