@@ -108,8 +108,7 @@ impl Connection {
         Voice { connection: Arc::clone(self), number: out.voices }
     }
 
-    /// Reads what pushing and writing begin with. Whoever comes to many connections that nobody touched for a while
-    /// calls this for several in a row first: memory brings many in the time of one.
+    /// Reads what pushing and writing begin with: called for several in a row, memory brings all in the time of one.
     pub fn fetch(&self) {
         black_box((self.out.is_poisoned(), self.settings.limit, self.requests.load(Ordering::Relaxed)));
     }

@@ -35,6 +35,27 @@ async fn who_learns_late_where_it_left_resumes_from_there() {
     come_and_go(nodes).await;
 }
 
+/// Who is refused has nothing to leave there, and tries again the next time.
+#[tokio::test]
+async fn who_is_refused_comes_back_all_the_same() {
+    let run = Run::steady(&restless(), Nodes::start(3).await).await;
+    // Twice each of the four, so that some were to resume and some were not.
+    run.nodes.switches.refusals.store(8, Relaxed);
+    eventually("all refusals", || run.nodes.switches.refusals.load(Relaxed) == 0).await;
+    let due = run.load.counts().due;
+    eventually("time to leave four times more", || run.load.counts().due > due + 500).await;
+    let left = run.end().await;
+    let mut outside = BTreeSet::new();
+    for record in &left.records {
+        match record.op {
+            Op::Leave { .. } => drop(outside.insert(&record.user)),
+            Op::JoinOk { .. } => drop(outside.remove(&record.user)),
+            _ => {}
+        }
+    }
+    assert_eq!(outside, BTreeSet::new(), "who left last and did not come back");
+}
+
 async fn come_and_go(nodes: Nodes) {
     let run = Run::steady(&restless(), nodes).await;
     eventually("time to leave three times", || run.load.counts().due > 500).await;

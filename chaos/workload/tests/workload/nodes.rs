@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -38,6 +38,14 @@ pub(crate) struct Switches {
     pub(crate) deaf: AtomicBool,
     /// Where somebody left is said much later.
     pub(crate) slow_to_answer_leaves: AtomicBool,
+    /// So many joins on connections that are there already have no place.
+    pub(crate) refusals: AtomicUsize,
+}
+
+impl Switches {
+    fn refuses(&self) -> bool {
+        self.refusals.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
 }
 
 const SLOW: Duration = Duration::from_millis(250);
@@ -127,16 +135,19 @@ impl Log {
             let (event, payload): (String, Value) = serde_json::from_str(json).unwrap();
             let answer = |answer: Value| say(format!("43{ack}{}", json!([answer])));
             match event.as_str() {
+                "join" if switches.refuses() => {
+                    answer(json!({ "error": { "code": "room_full", "message": "No place" } }));
+                }
                 "join" => self.join(session, &payload, out, answer),
-                "leave" => {
-                    let (slow, out) = (switches.slow_to_answer_leaves.load(Relaxed), out.clone());
-                    let answer = format!("43{ack}{}", json!([self.leave(session, &payload)]));
+                "leave" if switches.slow_to_answer_leaves.load(Relaxed) => {
+                    let (answer, out) = (format!("43{ack}{}", json!([self.leave(session, &payload)])), out.clone());
                     tokio::spawn(async move {
-                        sleep(if slow { SLOW } else { Duration::ZERO }).await;
+                        sleep(SLOW).await;
                         // Nobody may be there any more.
                         let _ = out.send(answer);
                     });
                 }
+                "leave" => answer(self.leave(session, &payload)),
                 _ if switches.mute.load(Relaxed) => {}
                 _ => answer(self.append(user, &payload, switches.deaf.load(Relaxed))),
             }
