@@ -5,6 +5,8 @@
 //! clusterSendFailoverAuthIfNeeded). What it takes in all is the formula of docs/drills.md, "Budgets", to which drills hold
 //! real servers (R14).
 
+use std::collections::BTreeSet;
+
 use tokio::time::{Duration, Instant, sleep};
 
 use super::Redis;
@@ -31,8 +33,8 @@ pub struct Tally {
     pub stray_writes: u64,
     /// Scripts that the model doesn't know: what they were to do was not done.
     pub unmodelled: u64,
-    /// Elections that a scenario still spoils: their votes are lost on the way.
-    pub spoil: u64,
+    /// Who gets no votes: they are lost on the way.
+    pub voteless: BTreeSet<usize>,
 }
 
 impl State {
@@ -172,8 +174,7 @@ impl Redis {
     pub(super) fn ask_for_votes(&self, me: usize) {
         let Some((epoch, master)) = self.with(|state| state.stand(me)) else { return };
         let (count, spoiled) = self.with(|state| {
-            let spoiled = state.tally.spoil > 0;
-            state.tally.spoil = state.tally.spoil.saturating_sub(1);
+            let spoiled = state.tally.voteless.contains(&me);
             state.tally.failed_elections += u64::from(spoiled);
             (state.servers.len(), spoiled)
         });
@@ -187,7 +188,7 @@ impl Redis {
     async fn ask_one(&self, me: usize, voter: usize, epoch: u64, master: usize) {
         let delays = self.with(|state| [state.chance.between(1, 4), state.chance.between(1, 4)]);
         sleep(Duration::from_millis(delays[0])).await;
-        let reachable = |state: &mut State| state.net.open(state.servers[me].host, state.servers[voter].host);
+        let reachable = |state: &mut State| state.bus_open(me, voter);
         if !self.with(reachable) || !self.running(voter).await {
             return;
         }

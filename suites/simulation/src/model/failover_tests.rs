@@ -74,6 +74,56 @@ fn a_fenced_write_survives_and_promotion_takes_the_documented_time() {
     assert!(times[0] >= 1400, "too fast: {times:?}");
 }
 
+/// Whoever got no votes asks again after twice the time that votes count for, 4 s here, and so do its siblings: nobody is
+/// elected sooner (clusterHandleReplicaFailover, `auth_retry_time`).
+#[test]
+fn an_election_that_fails_costs_four_seconds_more() {
+    for seed in 0..20 {
+        run(seed, false, |sim| async move {
+            let redis = start(&sim, Settings::default());
+            settled(&redis).await;
+            let primary = redis.primary_of_slot(slot_of(b"foo"));
+            let replicas = redis.replicas_of(primary);
+            for replica in &replicas {
+                redis.set_voteless(*replica, true);
+            }
+            redis.kill(primary, Death::Process);
+            sleep(Duration::from_secs(4)).await;
+            for replica in &replicas {
+                redis.set_voteless(*replica, false);
+            }
+            let failed = redis.failed_elections();
+            assert_eq!(failed, replicas.len() as u64, "seed {seed}: each stood once");
+            let changed = || redis.primary_of_slot(slot_of(b"foo")) != primary;
+            let took = Duration::from_secs(4) + eventually("promotion", Duration::from_secs(20), changed).await;
+            assert!((5500..=8500).contains(&took.as_millis()), "seed {seed}: {took:?}");
+            assert_eq!(redis.failed_elections(), failed, "seed {seed}: the second time votes came");
+        });
+    }
+}
+
+/// The bus alone is cut between the candidate and all who vote: the others are suspected, but nobody is asked.
+#[test]
+fn votes_travel_on_the_bus() {
+    for seed in 0..10 {
+        run(seed, false, |sim| async move {
+            let redis = start(&sim, Settings::default());
+            settled(&redis).await;
+            let primary = redis.primary_of_slot(slot_of(b"foo"));
+            let replicas = redis.replicas_of(primary);
+            redis.kill(primary, Death::Process);
+            let condemned = || redis.with(|state| state.servers[replicas[0]].view.peers[primary].failed.is_some());
+            eventually("failure", Duration::from_secs(5), condemned).await;
+            for other in (0..redis.count()).filter(|other| *other != replicas[0]) {
+                redis.cut_bus(replicas[0], other, true);
+            }
+            let changed = || redis.primary_of_slot(slot_of(b"foo")) != primary;
+            eventually("promotion", Duration::from_secs(20), changed).await;
+            assert_eq!(redis.primary_of_slot(slot_of(b"foo")), replicas[1], "seed {seed}: elected without a bus");
+        });
+    }
+}
+
 /// A primary that was paused over a failover serves for a moment when it wakes: plain writes are answered and lost, and
 /// WAIT never fences one.
 #[test]

@@ -14,6 +14,7 @@ use super::slot::slot_of;
 use super::store::{Effect, Store};
 use super::view::{Role, View};
 use crate::network::{Host, Sender};
+use crate::trace::Trace;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
@@ -36,16 +37,21 @@ pub enum WaitRule {
 /// A client's connection, as the server answers it out of turn.
 pub struct Client {
     pub to: Arc<Sender<Bytes>>,
+    pub trace: Trace,
     pub resp3: bool,
     pub channels: BTreeSet<Bytes>,
     /// Closed by the server; its task ends at the next look.
     pub closed: bool,
 }
 
+/// Who speaks in the event of a message out of turn; servers' replies are at `ANSWERED` and following.
+const PUSHED: u64 = 0x4fff;
+
 impl Client {
     pub fn send(&self, reply: &Reply) {
         let mut out = BytesMut::new();
         reply.write(self.resp3, &mut out);
+        self.trace.event(PUSHED, [&out[..]]);
         self.to.send(out.freeze());
     }
 }

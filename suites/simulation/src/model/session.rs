@@ -13,6 +13,9 @@ use super::server::Client;
 use super::state::State;
 use crate::network::{Host, Sender, Stream};
 
+/// Added to a server's number in the event of a reply; alone it is the event of a command that the server takes.
+const ANSWERED: u64 = 0x4000;
+
 impl State {
     /// For the storyboard: what a WAIT rests on.
     fn told_by_wait(&self, me: usize, session: &Session, need: usize) -> String {
@@ -31,7 +34,13 @@ impl Redis {
         let to = Arc::new(to);
         let id = self.with(|state| {
             state.next_client += 1;
-            let client = Client { to: to.clone(), resp3: false, channels: BTreeSet::new(), closed: false };
+            let client = Client {
+                to: to.clone(),
+                resp3: false,
+                channels: BTreeSet::new(),
+                closed: false,
+                trace: self.trace.clone(),
+            };
             state.servers[me].clients.insert(state.next_client, client);
             state.next_client
         });
@@ -56,7 +65,7 @@ impl Redis {
                 Ok(None) => break,
                 Err(fault) => {
                     Reply::Error(fault).write(session.resp3, &mut out);
-                    to.send(out.freeze());
+                    self.reply(me, to, out);
                     return false;
                 }
             };
@@ -67,24 +76,27 @@ impl Redis {
                 Outcome::Close => return false,
                 Outcome::Wait { replicas, patience } => {
                     // What stands before a WAIT is answered at once.
-                    if !out.is_empty() {
-                        to.send(out.split().freeze());
-                    }
+                    self.reply(me, to, out.split());
                     match self.wait(me, session, replicas, patience).await {
                         Ok(count) => Reply::Int(count as i64).write(session.resp3, &mut out),
                         Err(fault) => {
                             fault.write(session.resp3, &mut out);
-                            to.send(out.freeze());
+                            self.reply(me, to, out);
                             return false;
                         }
                     }
                 }
             }
         }
+        self.reply(me, to, out);
+        !self.with(|state| state.servers[me].clients.get(&session.id).is_none_or(|client| client.closed))
+    }
+
+    fn reply(&self, me: usize, to: &Sender<Bytes>, out: BytesMut) {
         if !out.is_empty() {
+            self.trace.event(ANSWERED + me as u64, [&out[..]]);
             to.send(out.freeze());
         }
-        !self.with(|state| state.servers[me].clients.get(&session.id).is_none_or(|client| client.closed))
     }
 
     /// Block until enough replicas acknowledged what this connection wrote, or patience ends (0: never).

@@ -18,21 +18,22 @@ impl Redis {
     }
 
     /// Trim a stream, as an operator's XTRIM would, to the last entry that every replica holds: what may still be lost is
-    /// not old.
-    pub fn trim(&self, stream: &str) {
+    /// not old. Says how many entries went.
+    pub fn trim(&self, stream: &str) -> usize {
         let primary = self.primary_of_slot(super::slot::slot_of(stream.as_bytes()));
         let key = Bytes::copy_from_slice(stream.as_bytes());
         self.with(|state| {
             let last = |server: usize| state.servers[server].store.stream(&key).map_or(Id::default(), Stream::last);
             let old = state.replicas_of(primary).into_iter().map(last).min().unwrap_or_default();
             let server = &mut state.servers[primary];
-            let Some(held) = server.store.stream(&key).filter(|_| server.running()) else { return };
+            let Some(held) = server.store.stream(&key).filter(|_| server.running()) else { return 0 };
             let count = held.range(Id::default(), old).count().saturating_sub(1);
             if count > 0 {
                 state.trace.tell(format!("{stream} is trimmed by {count} entries"));
                 server.propagate(vec![Effect::DropFirst { key, count }]);
             }
-        });
+            count
+        })
     }
 
     /// What was trimmed from a stream, by whomever, and behind it the entry that is the first now; nothing where nothing
@@ -186,10 +187,12 @@ impl Redis {
         self.with(|state| state.servers[server].skew_ms = skew_ms);
     }
 
-    /// The next `count` elections get no vote.
-    pub fn spoil_elections(&self, count: u64) {
-        self.trace.tell(format!("the next {count} elections will fail"));
-        self.with(|state| state.tally.spoil += count);
+    /// Whether a server's elections get no votes.
+    pub fn set_voteless(&self, server: usize, voteless: bool) {
+        self.with(|state| {
+            let set = &mut state.tally.voteless;
+            if voteless { set.insert(server) } else { set.remove(&server) }
+        });
     }
 }
 

@@ -146,7 +146,8 @@ pub(super) fn back_and_empty(seed: u64) -> Plan {
         fault(3000, 4500, Fault::PauseReplica { shard, nth: 1 }),
         fault(3400, dies - 3000, Fault::CutReplica { shard, nth: 0, way: Way::Both }),
         fault(3500, 500, Fault::KillPrimary { shard, machine: false }),
-        fault(dies - 100, 0, Fault::SpoilElections { count: 1 }),
+        // The first is the one that came back; the second holds everything.
+        fault(dies - 100, 4000, Fault::SpoilElections { shard, nth: Some(1) }),
         fault(dies, 500, Fault::KillPrimary { shard, machine: false }),
     ];
     plan

@@ -97,9 +97,19 @@ pub enum Fault {
         node: usize,
         shard: usize,
     },
-    /// The next elections get no votes.
+    /// A user's own link: nothing goes between the user and any chat node; or only one way.
+    CutClient {
+        client: usize,
+        way: Way,
+    },
+    /// A user's connections break.
+    ResetClient {
+        client: usize,
+    },
+    /// Replicas of the shard, or one of them, get no votes when they stand for election within the window.
     SpoilElections {
-        count: u64,
+        shard: usize,
+        nth: Option<Nth>,
     },
     /// A replica's clock is off from then on; its promotion goes back in time.
     ClockBehind {
@@ -143,6 +153,9 @@ impl Fault {
             Fault::CutNode { .. } => "CutNode (one way)",
             Fault::IsolateNode { .. } => "IsolateNode",
             Fault::ResetNode { .. } => "ResetNode",
+            Fault::CutClient { way: Way::Both, .. } => "CutClient",
+            Fault::CutClient { .. } => "CutClient (one way)",
+            Fault::ResetClient { .. } => "ResetClient",
             Fault::SpoilElections { .. } => "SpoilElections",
             Fault::ClockBehind { .. } => "ClockBehind",
             Fault::Migrate { .. } => "Migrate",
@@ -153,7 +166,7 @@ impl Fault {
 
 /// The kinds of the mix. A restart before the failover is not among them: with the append-only file it would look safe
 /// here, since the fsync window is not modelled, and it is not (docs/delivery.md, "Settings that the promise needs").
-pub const MIXED: [&str; 23] = [
+pub const MIXED: [&str; 26] = [
     "KillPrimary (machine)",
     "KillPrimary",
     "KillReplica",
@@ -173,6 +186,9 @@ pub const MIXED: [&str; 23] = [
     "CutNode (one way)",
     "IsolateNode",
     "ResetNode",
+    "CutClient",
+    "CutClient (one way)",
+    "ResetClient",
     "SpoilElections",
     "ClockBehind",
     "Migrate",
@@ -202,6 +218,7 @@ impl fmt::Display for Fault {
         let primary = |shard: &usize| format!("the primary of shard {}", shard + 1);
         let replica = |shard: &usize, nth: &Nth| format!("replica {} of shard {}", nth + 1, shard + 1);
         let chat = |node: &usize| format!("chat-{}", node + 1);
+        let user = |client: &usize| format!("u{}", client + 1);
         match self {
             Fault::KillPrimary { shard, machine } => write!(out, "{}: {}", primary(shard), death(machine)),
             Fault::KillReplica { shard, nth, machine } => write!(out, "{}: {}", replica(shard, nth), death(machine)),
@@ -232,7 +249,12 @@ impl fmt::Display for Fault {
             Fault::ResetNode { node, shard } => {
                 write!(out, "all connections of {} to {} break", chat(node), primary(shard))
             }
-            Fault::SpoilElections { count } => write!(out, "the next {count} elections get no votes"),
+            Fault::CutClient { client, way } => write!(out, "{} and all chat nodes: {way}", user(client)),
+            Fault::ResetClient { client } => write!(out, "the connections of {} break", user(client)),
+            Fault::SpoilElections { shard, nth: None } => {
+                write!(out, "replicas of shard {} get no votes", shard + 1)
+            }
+            Fault::SpoilElections { shard, nth: Some(nth) } => write!(out, "{} gets no votes", replica(shard, nth)),
             Fault::ClockBehind { shard, nth, ms } => write!(out, "the clock of {} is {ms} ms off", replica(shard, nth)),
             Fault::Migrate { room, .. } => write!(out, "the slot of room{} moves to another shard", room + 1),
             Fault::Trim { room } => write!(out, "an operator trims room{}", room + 1),

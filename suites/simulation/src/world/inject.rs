@@ -19,6 +19,8 @@ pub struct Stage {
     pub sim: Sim,
     pub redis: Redis,
     pub nodes: Vec<Node>,
+    /// Where each user is.
+    pub clients: Vec<Host>,
     pub rooms: Arc<Vec<Room>>,
     pub ledger: Ledger,
     /// How often each kind of fault found its target.
@@ -54,11 +56,9 @@ impl Stage {
         sleep_until(began + Duration::from_millis(planned.at)).await;
         let window = Duration::from_millis(planned.lasts);
         self.sim.trace.tell(format!("fault: {planned}"));
-        let mut found = true;
         match planned.fault {
             Fault::CrashNode { node, machine } => {
-                found = self.nodes[node].alive();
-                self.happens(&planned.fault, found);
+                self.happens(&planned.fault, self.nodes[node].alive());
                 self.nodes[node].crash(death(machine));
                 sleep(window).await;
                 self.nodes[node].restart();
@@ -67,26 +67,37 @@ impl Stage {
                 let reached: Vec<_> = but.map(|shard| self.redis.primary_of_shard(shard)).into_iter().collect();
                 let servers = self.others(&reached).into_iter();
                 let links: Vec<_> = servers.map(|server| (self.nodes[node].host, self.host(server))).collect();
-                self.happens(&planned.fault, found);
+                self.happens(&planned.fault, true);
                 self.cut(&links, Way::Both, window).await;
             }
-            Fault::SpoilElections { count } => {
-                self.happens(&planned.fault, found);
-                self.redis.spoil_elections(count);
+            Fault::SpoilElections { shard, nth } => {
+                let spoiled = self.spoil_elections(shard, nth, window).await;
+                self.happens(&planned.fault, spoiled);
+            }
+            Fault::Trim { room } => {
+                let trimmed = self.redis.trim(&stream_of(&self.rooms[room]));
+                self.happens(&planned.fault, trimmed > 0);
+            }
+            Fault::CutClient { client, way } => {
+                self.happens(&planned.fault, true);
+                self.cut(&self.links_of_client(client), way, window).await;
+            }
+            Fault::ResetClient { client } => {
+                self.happens(&planned.fault, true);
+                self.links_of_client(client).iter().for_each(|(user, node)| self.net().reset(*user, *node));
             }
             fault => {
                 let Some(server) = self.target(&fault) else { return };
-                found = self.redis.process(server) == Process::Running;
-                self.happens(&fault, found);
+                self.happens(&fault, self.redis.process(server) == Process::Running);
                 self.befall(server, fault, window).await;
             }
         }
     }
 
-    /// Counted once its target is there to feel it.
-    fn happens(&self, fault: &Fault, found: bool) {
+    /// Counted once its target is there to feel it; an election that is to fail and a trim once something came of it.
+    fn happens(&self, fault: &Fault, it_did: bool) {
         let mut happened = self.happened.lock().expect("no panic while counting");
-        *happened.entry(fault.kind()).or_default() += u64::from(found);
+        *happened.entry(fault.kind()).or_default() += u64::from(it_did);
     }
 
     /// Whom a fault hits, as things are now: the replica of that number, or the primary.
@@ -109,10 +120,13 @@ impl Stage {
             | Fault::CutPrimaryBus { shard }
             | Fault::CutNode { shard, .. }
             | Fault::ResetNode { shard, .. } => Some(self.redis.primary_of_shard(*shard)),
-            Fault::Migrate { room, .. } | Fault::Trim { room } => {
-                Some(self.redis.primary_of_slot(slot_of_room(&self.rooms[*room])))
-            }
-            Fault::CrashNode { .. } | Fault::IsolateNode { .. } | Fault::SpoilElections { .. } => None,
+            Fault::Migrate { room, .. } => Some(self.redis.primary_of_slot(slot_of_room(&self.rooms[*room]))),
+            Fault::CrashNode { .. }
+            | Fault::IsolateNode { .. }
+            | Fault::SpoilElections { .. }
+            | Fault::Trim { .. }
+            | Fault::CutClient { .. }
+            | Fault::ResetClient { .. } => None,
         }
     }
 
@@ -156,9 +170,34 @@ impl Stage {
             Fault::ResetNode { node, .. } => self.net().reset(self.nodes[node].host, self.host(server)),
             Fault::ClockBehind { ms, .. } => self.redis.skew(server, ms),
             Fault::Migrate { room, pace_ms } => self.migrate(room, pace_ms).await,
-            Fault::Trim { room } => self.redis.trim(&stream_of(&self.rooms[room])),
-            Fault::CrashNode { .. } | Fault::IsolateNode { .. } | Fault::SpoilElections { .. } => {}
+            Fault::CrashNode { .. }
+            | Fault::IsolateNode { .. }
+            | Fault::SpoilElections { .. }
+            | Fault::Trim { .. }
+            | Fault::CutClient { .. }
+            | Fault::ResetClient { .. } => {}
         }
+    }
+
+    /// True when there was an election to spoil.
+    async fn spoil_elections(&self, shard: usize, nth: Option<usize>, window: Duration) -> bool {
+        let replicas = match nth {
+            Some(nth) => self.replica(shard, nth).into_iter().collect(),
+            None => self.redis.replicas_of(self.redis.primary_of_shard(shard)),
+        };
+        let before = self.redis.failed_elections();
+        for replica in &replicas {
+            self.redis.set_voteless(*replica, true);
+        }
+        sleep(window).await;
+        for replica in &replicas {
+            self.redis.set_voteless(*replica, false);
+        }
+        self.redis.failed_elections() > before
+    }
+
+    fn links_of_client(&self, client: usize) -> Vec<(Host, Host)> {
+        self.nodes.iter().map(|node| (self.clients[client], node.host)).collect()
     }
 
     async fn stall_then_kill(&self, primary: usize, window: Duration) {
@@ -274,6 +313,7 @@ impl Stage {
         let servers = self.others(&[]);
         let mut hosts: Vec<_> = servers.iter().map(|server| self.host(*server)).collect();
         hosts.extend(self.nodes.iter().map(|node| node.host));
+        hosts.extend(&self.clients);
         for from in &hosts {
             for to in &hosts {
                 if self.net().is_cut(*from, *to) {
@@ -287,6 +327,7 @@ impl Stage {
                 self.redis.cut_bus(*a, *b, false);
             }
             self.redis.wake(*a);
+            self.redis.set_voteless(*a, false);
         }
         self.nodes.iter().for_each(Node::restart);
     }

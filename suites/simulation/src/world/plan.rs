@@ -35,6 +35,9 @@ pub struct Plan {
     pub history_window: Duration,
     pub trim: Duration,
     pub room_length: u64,
+    /// Most entries in one read, and most messages in one fence. As they are set by default, no world fills either.
+    pub page: usize,
+    pub batch: usize,
     /// Percent of chunks that the network delays, and by how many milliseconds at most.
     pub jitter: (u64, u64),
     pub faults: Vec<Planned>,
@@ -64,6 +67,8 @@ impl Plan {
             history_window: Duration::from_mins(10),
             trim: Duration::from_mins(1),
             room_length: 1_000_000,
+            page: 500,
+            batch: 256,
             jitter: (40, 3),
             faults: Vec::new(),
         }
@@ -80,11 +85,13 @@ impl Plan {
             (plan.redis.wait_rule, plan.redis.version) = (WaitRule::EveryCommand, "7.0.15".to_owned());
         }
         plan.forgets(&mut Chance::new(seed).fork("forgets"));
+        plan.is_small(&mut Chance::new(seed).fork("small"));
         let bounds = Bounds {
             trims: chance.percent(20),
             shards: plan.redis.shards,
             replicas: plan.redis.replicas_per_shard,
             nodes: plan.nodes,
+            clients: plan.clients,
             rooms: plan.rooms,
             from: 2000,
             until: plan.chat_ms - 1000,
@@ -99,6 +106,16 @@ impl Plan {
             self.trims_itself(chance.between(4000, 10_000));
         }
         self.redis.persisted = chance.percent(80);
+    }
+
+    /// In a quarter of the worlds a history has several pages, in a quarter what waits for a fence takes several batches.
+    fn is_small(&mut self, chance: &mut Chance) {
+        if chance.percent(25) {
+            self.page = chance.between(2, 20) as usize;
+        }
+        if chance.percent(25) {
+            self.batch = chance.between(1, 4) as usize;
+        }
     }
 
     /// The log keeps so many milliseconds, and a room takes no more than is said in that time, about.

@@ -142,7 +142,8 @@ impl World {
         let phases = Phases::begin();
         sim.net.set_up(READER, true);
         let (rooms, happened) = (Arc::new(rooms), Arc::default());
-        let stage = Stage { sim, redis, nodes, rooms, ledger: ledger.clone(), happened };
+        let clients = (0..plan.clients).map(|index| Host(CLIENTS + index as u16)).collect();
+        let stage = Stage { sim, redis, nodes, clients, rooms, ledger: ledger.clone(), happened };
         World { stage, ledger, phases, clients: JoinSet::new() }
     }
 
@@ -168,7 +169,7 @@ impl World {
             let mut rooms = self.stage.rooms.to_vec();
             chance.shuffle(&mut rooms);
             let rooms = rooms.into_iter().take(plan.rooms_per_client).collect();
-            let host = Host(CLIENTS + index as u16);
+            let host = self.stage.clients[index];
             self.stage.sim.net.set_up(host, true);
             let at_node = index % self.stage.nodes.len();
             let (net, nodes, ledger) = (self.stage.sim.net.clone(), self.stage.nodes.clone(), self.ledger.clone());
@@ -244,6 +245,7 @@ fn config(plan: &Plan, redis: &Redis) -> Config {
     let mut config = Config::new((0..redis.count()).map(address).collect());
     config.fence = plan.fence;
     config.topology = Duration::from_millis(plan.topology_ms);
+    (config.page, config.batch) = (plan.page, plan.batch);
     (config.history_window, config.trim, config.room_length) = (plan.history_window, plan.trim, plan.room_length);
     config.election = Election {
         node_timeout: plan.redis.node_timeout,

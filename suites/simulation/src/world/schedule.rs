@@ -11,6 +11,7 @@ pub struct Bounds {
     pub shards: usize,
     pub replicas: usize,
     pub nodes: usize,
+    pub clients: usize,
     pub rooms: usize,
     /// Rooms are trimmed, by an operator, now and then.
     pub trims: bool,
@@ -33,24 +34,39 @@ pub fn mixed(chance: &mut Chance, bounds: &Bounds) -> Vec<Planned> {
         }
         let shard = chance.index(bounds.shards);
         let (fault, lasts, mut heals) = of_shard(chance, shard, bounds.replicas);
-        planned.push(Planned { at, lasts, fault });
-        if chance.percent(8) {
-            // A failed election costs another four seconds and some.
-            planned.push(Planned { at, lasts: 0, fault: Fault::SpoilElections { count: 1 } });
+        if chance.percent(12)
+            && let Some(dies) = misses_its_primary(&fault, at, lasts)
+        {
+            // Both replicas stand within four seconds, and each again four seconds after it did.
+            planned.push(Planned { at, lasts: dies - at + 4000, fault: Fault::SpoilElections { shard, nth: None } });
             heals += 5000;
         }
+        planned.push(Planned { at, lasts, fault });
+        let mut until = at + lasts + heals;
         if chance.percent(30) {
             let other = (shard + 1 + chance.index(bounds.shards - 1)) % bounds.shards;
-            let (fault, lasts) = quiet(chance, other, bounds.replicas);
-            planned.push(Planned { at: at + chance.between(0, 1500), lasts, fault });
+            let (at, (fault, lasts)) = (at + chance.between(0, 1500), quiet(chance, other, bounds.replicas));
+            planned.push(Planned { at, lasts, fault });
+            until = until.max(at + lasts + 1000);
         }
-        at += lasts + heals + chance.between(0, 3000);
+        at = until + chance.between(0, 3000);
     }
     let mut at = bounds.from;
     while at < bounds.until {
         let (fault, lasts) = of_node(chance, bounds);
         planned.push(Planned { at, lasts, fault });
         at += chance.between(1000, 8000);
+    }
+    let mut at = bounds.from;
+    while at < bounds.until {
+        let client = chance.index(bounds.clients);
+        let (fault, lasts) = if chance.percent(70) {
+            (Fault::CutClient { client, way: way(chance) }, chance.between(100, 5000))
+        } else {
+            (Fault::ResetClient { client }, 0)
+        };
+        planned.push(Planned { at, lasts, fault });
+        at += chance.between(2000, 12_000);
     }
     if bounds.trims {
         let trim = |room| Fault::Trim { room };
@@ -93,6 +109,18 @@ fn of_shard(chance: &mut Chance, shard: usize, replicas: usize) -> (Fault, u64, 
             let (fault, lasts) = quiet(chance, shard, replicas);
             (fault, lasts, 3000)
         }
+    }
+}
+
+/// When a shard begins to miss its primary by this fault, if it may.
+fn misses_its_primary(fault: &Fault, at: u64, lasts: u64) -> Option<u64> {
+    match fault {
+        Fault::KillPrimary { .. }
+        | Fault::PausePrimary { .. }
+        | Fault::CutOffPrimary { .. }
+        | Fault::CutPrimaryBus { .. } => Some(at),
+        Fault::StallThenKill { .. } | Fault::LagThenKill { .. } => Some(at + lasts),
+        _ => None,
     }
 }
 
