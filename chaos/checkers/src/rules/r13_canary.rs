@@ -97,14 +97,18 @@ fn arrive(
     let Some(nth) = lane.sessions.iter().position(joined) else { return };
     let session = &lane.sessions[nth];
     let Some(node) = session.node else { return };
-    let held = received.map_or(Held::Never, |at| within(facts, sent.at, at));
-    let in_time = held == Held::Within;
-    if !in_time && cut_short(facts, lane, nth, sent.at) && received.is_none_or(|at| at > session.ends_at()) {
-        return;
+    let mut held = received.map_or(Held::Never, |at| within(facts, sent.at, at));
+    if held != Held::Within && received.is_none_or(|at| at > session.ends_at()) {
+        match cut_short(facts, lane, nth, sent.at) {
+            Held::Within => return,
+            // The canary may have been due only after that.
+            Held::Unsure => held = Held::Unsure,
+            _ => {}
+        }
     }
     let arrivals = nodes.entry(node).or_default();
     arrivals.members += 1;
-    arrivals.in_time += u32::from(in_time);
+    arrivals.in_time += u32::from(held == Held::Within);
     arrivals.late += u32::from(held == Held::TooSlow);
     arrivals.unsure += u32::from(held == Held::Unsure);
     if matches!(held, Held::TooSlow | Held::Never) {
@@ -112,12 +116,15 @@ fn arrive(
     }
 }
 
-/// It ended before the canary was due; where nothing says when that is, before the member's last session.
-fn cut_short(facts: &Facts<'_>, lane: &LaneFacts<'_>, session: usize, sent: At) -> bool {
+/// Whether the session ended before the canary was due; where nothing says when that is, before the member's last one.
+fn cut_short(facts: &Facts<'_>, lane: &LaneFacts<'_>, session: usize, sent: At) -> Held {
     let ended = lane.sessions[session].ends_at();
     match facts.question.budgets.canary_ms {
-        Some(_) => within(facts, sent, ended) == Held::Within,
-        None => session + 1 < lane.sessions.len(),
+        // Who stayed until the run's end was there, however late the harness was.
+        Some(_) if ended > facts.history.end => Held::TooSlow,
+        Some(_) => within(facts, sent, ended),
+        None if session + 1 < lane.sessions.len() => Held::Within,
+        None => Held::TooSlow,
     }
 }
 
@@ -129,8 +136,12 @@ fn within(facts: &Facts<'_>, sent: At, received: At) -> Held {
 fn report(facts: &Facts<'_>, canary: u32, node: u32, arrivals: &Arrivals, findings: &mut Findings) {
     let Arrivals { members, in_time, late, unsure, without } = *arrivals;
     if unsure > 0 {
-        let why = "a canary came late by less than the harness was late meanwhile";
-        findings.unknown.get_or_insert_with(|| why.to_owned());
+        let (canary, node) = (facts.history.message_names.name(canary), facts.history.nodes.name(node));
+        let why = format!(
+            "canary {canary} may have been late for {unsure} of {members} members on {node}, or not: by less than the harness \
+             was late meanwhile"
+        );
+        findings.unknown.get_or_insert(why);
     }
     if in_time + unsure == members {
         return;

@@ -206,13 +206,39 @@ fn a_canary_that_was_late_by_less_than_the_harness_is_in_doubt() {
     };
     assert_eq!(state(&[(5000, 5150)]), State::Fail);
     assert_eq!(state(&[(300, 399)]), State::Fail);
-    assert!(matches!(state(&[(300, 450)]), State::Unknown(why) if why.contains("canary came late")));
+    let told = format!("canary {canary} may have been late for");
+    assert!(matches!(state(&[(300, 450)]), State::Unknown(why) if why.contains(&told)), "{told}");
+}
+
+/// Were the harness in time, the connections may have been lost before the canary was due.
+#[test]
+fn a_canary_is_in_doubt_when_connections_were_lost_about_when_it_was_due() {
+    let (mut records, canary, sent) = with_canary();
+    records.retain(|record| !matches!(&record.op, Op::Recv { message, .. } if *message == canary));
+    let users: BTreeSet<_> = records.iter().map(|record| record.user.clone()).collect();
+    records
+        .retain(|record| record.at <= sent || matches!(&record.op, Op::SendOk { message, .. } if *message == canary));
+    let at = sent.plus(Duration::from_millis(520));
+    records.extend(users.into_iter().map(|user| Record { at, user, op: Op::Down { why: "closed".to_owned() } }));
+    let history = History::of(records);
+    let state = |stretches: &[(At, At)]| {
+        let late = stretches.iter().map(|(from, to)| Late { from: *from, to: *to, worst_ms: 150 }).collect();
+        judge(&history, &Question { late, ..canary_within_500_ms() }).rules[&Rule::R13].clone()
+    };
+    let elsewhere = At::from_millis(60_000);
+    let certain = state(&[(elsewhere, elsewhere.plus(Duration::from_millis(150)))]);
+    assert!(certain.examples.iter().any(|example| example.kind == "deaf"), "{certain:?}");
+    let doubtful = state(&[(sent.plus(Duration::from_millis(400)), at)]);
+    assert!(doubtful.examples.iter().all(|example| !example.kind.starts_with("deaf")), "{doubtful:?}");
+    assert!(matches!(&doubtful.state, State::Unknown(why) if why.contains(&canary)), "{doubtful:?}");
 }
 
 #[test]
 fn a_canary_that_never_came_is_no_matter_of_lateness() {
     let (mut records, canary, _) = with_canary();
     records.retain(|record| !matches!(&record.op, Op::Recv { message, .. } if *message == canary));
+    // Everybody was there for long enough.
+    records.retain(|record| !matches!(record.op, Op::Leave { .. } | Op::LeaveOk { .. } | Op::Down { .. }));
     let history = History::of(records);
     for stretches in [late(&[]), late(&[(0, 450)])] {
         let verdict = judge(&history, &Question { late: stretches, ..canary_within_500_ms() });
