@@ -34,7 +34,8 @@ pub(crate) async fn run<E: Edge>(
     loop {
         let shard = shared.primary(index).await;
         let (push, pushes) = mpsc::unbounded_channel();
-        let error = match Link::open_with(&shared.edge, &shared.config, &shard.address, Some(push)).await {
+        let opening = Link::open_with(&shared.edge, &shared.config, &shard.address, Some(push));
+        let error = match shared.reach(&shard, opening).await {
             Ok(link) => {
                 let ear = Ear { shared: &shared, shard: shard.clone(), link, heard: BTreeSet::new() };
                 ear.listen(pushes, &mut wishes).await

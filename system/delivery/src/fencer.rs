@@ -45,7 +45,7 @@ pub(crate) async fn run<E: Edge>(
     let mut waiting: Vec<Request> = Vec::new();
     loop {
         let shard = shared.primary(index).await;
-        let error = match Bound::open(&shared, shard.clone()).await {
+        let error = match shared.reach(&shard, Bound::open(&shared, shard.clone())).await {
             Ok(bound) => Fencer { shared: &shared, bound }.work(&mut waiting, &mut requests).await,
             Err(error) => error,
         };

@@ -65,7 +65,7 @@ pub(crate) async fn run<E: Edge>(
     let mut turns = Turns::default();
     loop {
         let shard = shared.primary(index).await;
-        let error = match Link::open(&shared.edge, &shared.config, &shard.address).await {
+        let error = match shared.reach(&shard, Link::open(&shared.edge, &shared.config, &shard.address)).await {
             Ok(link) => {
                 let origin = origin(&shard);
                 Reader { shared: &shared, link, shard: shard.clone(), origin, detours: JoinSet::new() }

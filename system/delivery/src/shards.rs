@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::bells::Listen;
 use crate::config::Config;
+use crate::connection::LinkError;
 use crate::edge::Edge;
 use crate::fencer::Request;
 use crate::health::Health;
@@ -116,6 +117,28 @@ impl<E: Edge> Shared<E> {
             .is_some_and(|now| now.primary == shard.primary && now.address == shard.address)
     }
 
+    /// Opens a connection to the shard's primary, for as long as it is believed to be that. A host that is gone refuses
+    /// nothing and a hung one answers nothing: whoever waits for either must not outwait its replacement.
+    pub(crate) async fn reach<T>(
+        &self,
+        shard: &Shard,
+        opening: impl Future<Output = Result<T, LinkError>>,
+    ) -> Result<T, LinkError> {
+        let mut news = self.topology.subscribe();
+        tokio::pin!(opening);
+        loop {
+            news.skip();
+            if !self.stands(shard) {
+                return Err(LinkError::Superseded { address: shard.address.clone() });
+            }
+            tokio::select! {
+                biased;
+                opened = &mut opening => return opened,
+                () = news.changed() => {}
+            }
+        }
+    }
+
     /// Waits until the shard has a primary that may be used.
     pub(crate) async fn primary(&self, index: ShardIndex) -> Shard {
         let mut news = self.topology.subscribe();
@@ -154,5 +177,61 @@ impl<E: Edge> Shared<E> {
 
     pub(crate) fn handles(&self) -> Vec<ShardHandle> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::edge::RedisAddress;
+    use crate::probe::Silent;
+
+    #[derive(Clone)]
+    struct Nowhere;
+
+    impl Edge for Nowhere {
+        type Stream = tokio::io::DuplexStream;
+
+        async fn connect(&self, _: &RedisAddress) -> std::io::Result<Self::Stream> {
+            pending().await
+        }
+
+        fn now_ms(&self) -> u64 {
+            0
+        }
+
+        fn random(&self) -> u64 {
+            0
+        }
+    }
+
+    fn shard(primary: &str, port: u16) -> Shard {
+        let address = RedisAddress::new("127.0.0.1", port);
+        Shard { index: 0, primary: primary.into(), address, epoch: 1, partitions: Vec::new() }
+    }
+
+    fn of(shard: &Shard) -> Arc<Topology> {
+        Arc::new(Topology { shards: Arc::new([(0, shard.clone())].into()), ..Topology::default() })
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_primary_that_was_replaced() {
+        let (spawner, _tasks) = mpsc::unbounded_channel();
+        let shared = Shared::new(Nowhere, Config::new(Vec::new()), Arc::new(Silent), spawner);
+        let (dead, successor) = (shard("a", 1), shard("b", 2));
+        shared.topology.replace(of(&dead));
+        // Like a host that is gone.
+        let opening = shared.reach(&dead, pending::<Result<(), LinkError>>());
+        let news = async {
+            for of in [of(&dead), of(&successor)] {
+                tokio::task::yield_now().await;
+                shared.topology.replace(of);
+            }
+        };
+        let opened = timeout(Duration::from_secs(20), async { tokio::join!(opening, news).0 }).await;
+        assert!(matches!(opened, Ok(Err(LinkError::Superseded { .. }))), "{opened:?}");
+        shared.reach(&successor, async { Ok(()) }).await.expect("this is the primary");
     }
 }

@@ -43,7 +43,7 @@ pub(crate) async fn run<E: Edge>(shared: Arc<Shared<E>>, index: ShardIndex, wake
             shared.news(shared.config.idle()).await;
             continue;
         };
-        let outcome = match Bound::open(&shared, shard.clone()).await {
+        let outcome = match shared.reach(&shard, Bound::open(&shared, shard.clone())).await {
             Ok(bound) => {
                 bound.tell(&shared);
                 Writer { shared: &shared, bound, wake: &wake, trims: &mut trims }.work().await
