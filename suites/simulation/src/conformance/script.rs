@@ -1,10 +1,12 @@
 //! The commands, and how their answers are compared.
 
-use redis::{Cmd, Value, cmd};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, PushInfo, Value, cmd};
+use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep, timeout};
 
-use super::Pair;
 use super::shape::{As, show};
+use super::{Pair, replaced};
 
 /// Sent to the primary, in this order.
 const TO_PRIMARY: &[(&str, As)] = &[
@@ -97,20 +99,33 @@ fn command(line: &str) -> Cmd {
     command
 }
 
+/// A command and its answer, as a line of the transcript.
+pub async fn asked(who: &str, connection: &mut MultiplexedConnection, line: &str, how: As) -> String {
+    let answer = command(line).query_async::<Value>(connection).await;
+    format!("{who}{line} → {}", show(&answer, how))
+}
+
+/// What a subscriber was told, or that it was told nothing.
+pub async fn pushed(pushes: &mut mpsc::UnboundedReceiver<PushInfo>) -> String {
+    let push = timeout(Duration::from_secs(2), pushes.recv()).await.ok().flatten();
+    let data = push.as_ref().map(|push| Value::Array(push.data.clone()));
+    format!("push {:?} {:?}", push.map(|push| push.kind), data.map(|data| show(&Ok(data), As::Exact)))
+}
+
 /// Everything that was asked and answered, a line each.
 pub async fn run(pair: &mut Pair) -> Vec<String> {
     let mut said = Vec::new();
     for (line, how) in TO_PRIMARY {
-        let answer = command(line).query_async::<Value>(&mut pair.primary).await;
-        said.push(format!("{line} → {}", show(&answer, *how)));
+        said.push(asked("", &mut pair.primary, line, *how).await);
     }
     for (line, how) in TO_REPLICA {
-        let answer = command(line).query_async::<Value>(&mut pair.replica).await;
-        said.push(format!("replica: {line} → {}", show(&answer, *how)));
+        said.push(asked("replica: ", &mut pair.replica, line, *how).await);
     }
     functions(pair, &mut said).await;
+    trims(pair, &mut said).await;
     subscribe(pair, &mut said).await;
     fences(pair, &mut said).await;
+    replaced::run(pair, &mut said).await;
     said
 }
 
@@ -132,7 +147,7 @@ const FUNCTIONS: &[&str] = &[
     "XREVRANGE {p1}r:x + - COUNT 1",
 ];
 
-const LIBRARY: &str = include_str!("../../../../system/delivery/src/append.lua");
+pub const LIBRARY: &str = include_str!("../../../../system/delivery/src/append.lua");
 
 async fn functions(pair: &mut Pair, said: &mut Vec<String>) {
     for _ in 0..2 {
@@ -140,41 +155,66 @@ async fn functions(pair: &mut Pair, said: &mut Vec<String>) {
         said.push(format!("FUNCTION LOAD → {}", show(&load, As::Exact)));
     }
     for line in FUNCTIONS {
-        let answer = command(line).query_async::<Value>(&mut pair.primary).await;
-        said.push(format!("{line} → {}", show(&answer, As::Clocked)));
+        said.push(asked("", &mut pair.primary, line, As::Clocked).await);
+    }
+}
+
+/// Streams of 35 entries, 1-0 to 35-0, in nodes of ten ([`super::STREAM_BLOCK`]): what a trim takes of them, whose it is.
+const TRIMS: &[&str] = &[
+    "XTRIM {p1}t MINID ~ 10-0",
+    "XTRIM {p1}t MINID ~ 15-0",
+    "XRANGE {p1}t - + COUNT 1",
+    "XTRIM {p1}t MINID = 13-0",
+    "XTRIM {p1}t MINID ~ 20-0",
+    "XTRIM {p1}t MINID ~ 21-0",
+    "XRANGE {p1}t - + COUNT 1",
+    "FCALL holdfast_enter_v1 2 {p1}t {p1}n 9 30-0",
+    "FCALL holdfast_append_v1 3 {p1}t {p1}d:5 {p1}n 900000 9 100 600000 ann m5 hello ",
+    "FCALL holdfast_enter_v1 2 {p1}t {p1}n 9 30-0",
+    "FCALL holdfast_enter_v1 2 {p1}t {p1}n 9 35-0",
+    "XLEN {p1}t",
+    "FCALL holdfast_trim_v1 1 {p1}u 0",
+    "XLEN {p1}u",
+    "XRANGE {p1}u - + COUNT 1",
+    "FCALL holdfast_trim_v1 1 {p1}u 0",
+];
+
+async fn trims(pair: &mut Pair, said: &mut Vec<String>) {
+    for stream in ["t", "u"] {
+        for id in 1..=35 {
+            let line = format!("XADD {{p1}}{stream} {id}-0 f v");
+            said.push(asked("", &mut pair.primary, &line, As::Exact).await);
+        }
+    }
+    for line in TRIMS {
+        said.push(asked("", &mut pair.primary, line, As::Clocked).await);
     }
 }
 
 /// A sharded subscription, a message, an end.
 async fn subscribe(pair: &mut Pair, said: &mut Vec<String>) {
     for line in ["SSUBSCRIBE {p1}b", "SPUBLISH {p1}b hello", "SPUBLISH {p1}none hello", "SUNSUBSCRIBE {p1}b"] {
-        let answer = command(line).query_async::<Value>(&mut pair.primary).await;
-        said.push(format!("{line} → {}", show(&answer, As::Exact)));
+        said.push(asked("", &mut pair.primary, line, As::Exact).await);
     }
     for _ in 0..3 {
-        let push = timeout(Duration::from_secs(2), pair.pushes.recv()).await.ok().flatten();
-        let data = push.as_ref().map(|push| Value::Array(push.data.clone()));
-        said.push(format!("push {:?} {:?}", push.map(|push| push.kind), data.map(|data| show(&Ok(data), As::Exact))));
+        said.push(pushed(&mut pair.pushes).await);
     }
 }
 
 /// The rule that hides a lost acknowledgement: what WAIT counts from (docs/delivery.md, "What a fence is").
 async fn fences(pair: &mut Pair, said: &mut Vec<String>) {
     for line in ["SET {p1}k v", "WAIT 1 1000"] {
-        let answer = command(line).query_async::<Value>(&mut pair.primary).await;
-        said.push(format!("{line} → {}", show(&answer, As::Exact)));
+        said.push(asked("", &mut pair.primary, line, As::Exact).await);
     }
     pair.control.pause_replica(true);
     // Let what was under way arrive: the acknowledgement of before must not count for what comes.
     sleep(Duration::from_millis(100)).await;
     for line in ["GET {p1}k", "WAIT 1 100", "SET {p1}k w", "GET {p1}k", "WAIT 1 100"] {
-        let answer = command(line).query_async::<Value>(&mut pair.primary).await;
-        said.push(format!("replica stopped: {line} → {}", show(&answer, As::Exact)));
+        said.push(asked("replica stopped: ", &mut pair.primary, line, As::Exact).await);
     }
     let mut fresh = pair.control.fresh().await;
     for line in ["GET {p1}k", "WAIT 1 100", "PEXPIRE {p1}k 100000", "WAIT 1 100"] {
-        let answer = command(line).query_async::<Value>(&mut fresh).await;
-        said.push(format!("replica stopped, fresh connection: {line} → {}", show(&answer, As::Exact)));
+        said.push(asked("replica stopped, fresh connection: ", &mut fresh, line, As::Exact).await);
     }
     // A dedupe hit as delivery makes it: a write that no replica holds, whatever the connection did before (nothing).
     let mut fresh = pair.control.fresh().await;
@@ -185,8 +225,5 @@ async fn fences(pair: &mut Pair, said: &mut Vec<String>) {
         assert!(line == hit || answer == Ok(Value::Int(0)), "a hit that counts as held: {answer:?}");
     }
     pair.control.pause_replica(false);
-    for line in ["WAIT 1 3000"] {
-        let answer = command(line).query_async::<Value>(&mut fresh).await;
-        said.push(format!("replica runs: {line} → {}", show(&answer, As::Exact)));
-    }
+    said.push(asked("replica runs: ", &mut fresh, "WAIT 1 3000", As::Exact).await);
 }

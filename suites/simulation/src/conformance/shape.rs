@@ -97,11 +97,26 @@ fn nodes(text: &str) -> String {
         let fields: Vec<_> = line.split(' ').collect();
         let master = if fields[3] == "-" { "no master" } else { "has a master" };
         let epoch = if fields[6].parse::<u64>().is_ok() { "epoch" } else { "no epoch" };
-        format!("{} {master} {epoch} {} {}", fields[2], fields[7], fields[8..].join(" "))
+        format!(
+            "{} {master} {epoch} {} {}",
+            fields[2],
+            fields[7],
+            fields[8..].iter().map(named).collect::<Vec<_>>().join(" ")
+        )
     };
     let mut rows: Vec<_> = text.lines().filter(|line| !line.is_empty()).map(row).collect();
     rows.sort();
     rows.join("; ")
+}
+
+/// Slots as they are; the id behind one that moves is masked.
+fn named(slots: &&str) -> String {
+    let id = |text: &&str| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    slots
+        .trim_end_matches(']')
+        .rsplit_once('-')
+        .filter(|(_, end)| id(end))
+        .map_or_else(|| (*slots).to_owned(), |(slot, _)| format!("{slot}-<id>]"))
 }
 
 fn replication(text: &str) -> String {
@@ -113,6 +128,14 @@ fn replication(text: &str) -> String {
         let state = line.split(',').find(|pair| pair.starts_with("state=")).unwrap_or("no state");
         // Later engines append further keys.
         out += &format!(" slave0 {} {state}", keys[..5].join(","));
+    }
+    let since = text.lines().find_map(|line| line.strip_prefix("master_link_down_since_seconds:"));
+    match since.map(|since| since.trim().parse::<i64>()) {
+        None => {}
+        Some(Ok(-1)) => out += " down since ever",
+        Some(Ok(0)) => out += " down since now",
+        Some(Ok(1..=20)) => out += " down for seconds",
+        Some(other) => out += &format!(" down for {other:?}"),
     }
     let has = |name: &str| text.lines().any(|line| line.split(':').next() == Some(name));
     out += &format!(" offset {} replid {}", has("master_repl_offset"), has("master_replid"));

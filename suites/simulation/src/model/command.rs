@@ -170,7 +170,12 @@ impl State {
         let server = &self.servers[me];
         let serves = server.state_ok || (access == Access::Read && self.settings.reads_when_down);
         if !serves {
-            return Err(Reply::error("CLUSTERDOWN The cluster is down"));
+            let reads = if access == Access::Write && self.settings.reads_when_down {
+                " and only accepts read commands"
+            } else {
+                ""
+            };
+            return Err(Reply::error(format!("CLUSTERDOWN The cluster is down{reads}")));
         }
         let owner = server.view.owner[self.unit_of(slot)];
         let missing = || keys.iter().filter(|key| !server.store.holds(key)).count();

@@ -87,7 +87,7 @@ const ASK_ACK_BYTES: u64 = 37;
 const PING_BYTES: u64 = 14;
 
 impl State {
-    /// `me` becomes a replica of `master`: whoever waits is unblocked, replicas are cut off, the link begins anew.
+    /// `me` becomes a replica of `master`: whoever waits is unblocked (mostly), replicas are cut off, the link begins anew.
     /// Source: replicationSetMaster (disconnectAllBlockedClients, disconnectReplicas, `repl_down_since = 0`).
     pub fn follow(&mut self, me: usize, master: usize) {
         self.trace.tell(format!("redis-{} follows redis-{}", me + 1, master + 1));

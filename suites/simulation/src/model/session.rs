@@ -100,8 +100,8 @@ impl Redis {
     }
 
     /// Block until enough replicas acknowledged what this connection wrote, or patience ends (0: never).
-    /// Source: redis.io/docs/latest/commands/wait; a demotion unblocks with an error and closes
-    /// (blocked.c, disconnectAllBlockedClients).
+    /// Source: redis.io/docs/latest/commands/wait; a demotion unblocks with an error and closes (blocked.c,
+    /// disconnectAllBlockedClients), but not on every engine ([`super::Settings::demotion_unblocks`]).
     async fn wait(&self, me: usize, session: &Session, need: usize, patience: Duration) -> Result<usize, Reply> {
         let began = Instant::now();
         let deadline = (!patience.is_zero()).then(|| began + patience);
@@ -116,7 +116,8 @@ impl Redis {
             self.running(me).await;
             let (count, demoted) = self.with(|state| {
                 let server = &state.servers[me];
-                (server.acknowledged(session.write_offset), server.demotions != demotions)
+                let demoted = state.settings.demotion_unblocks && server.demotions != demotions;
+                (server.acknowledged(session.write_offset), demoted)
             });
             if demoted {
                 let why =

@@ -29,6 +29,9 @@ pub struct Settings {
     /// Append-only file: what was applied is there again after a restart.
     pub persisted: bool,
     pub wait_rule: WaitRule,
+    /// A client that waits is answered `-UNBLOCKED` and cut off when its primary becomes a replica. Measured, as the wait
+    /// rule: on Redis 7.0 and 8.2 and Valkey 8.1. On Valkey 9.1 it waits on, for what nobody acknowledges.
+    pub demotion_unblocks: bool,
     /// As `INFO server` says it.
     pub version: String,
     /// `stream-node-max-entries`, by default 100: how many entries a trim with `~` takes at a time.
@@ -50,6 +53,7 @@ impl Default for Settings {
             reads_when_down: false,
             persisted: true,
             wait_rule: WaitRule::PropagatingOnly,
+            demotion_unblocks: true,
             version: "7.4.1".to_owned(),
             stream_block: 100,
             single_slots: Vec::new(),

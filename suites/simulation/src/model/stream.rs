@@ -84,11 +84,12 @@ impl Stream {
         self.entries.range(from..to.max(from))
     }
 
-    /// How many entries `XTRIM MINID id` removes, in whole blocks from the front: of one entry, or with `~` of a node of
-    /// the stream's radix tree ([`super::Settings::stream_block`]).
+    /// How many entries `XTRIM MINID id` removes, in whole blocks: of one entry, or with `~` of a node of the stream's radix
+    /// tree ([`super::Settings::stream_block`]), of which an exact trim may have taken a part.
     /// Source: redis.io/docs/latest/commands/xtrim.
     pub fn trimmable(&self, below: Id, block: usize) -> usize {
-        self.at(below) / block * block
+        let gone = self.trimmed.len();
+        ((gone + self.at(below)) / block * block).saturating_sub(gone)
     }
 
     pub fn drop_first(&mut self, count: usize) {
@@ -145,5 +146,8 @@ mod tests {
         let stream = stream(&(0..250).collect::<Vec<_>>());
         assert_eq!((stream.trimmable(Id(199, 0), 1), stream.trimmable(Id(199, 0), 100)), (199, 100));
         assert_eq!(stream.trimmable(Id(99, 0), 100), 0);
+        let mut stream = stream;
+        stream.drop_first(30);
+        assert_eq!((stream.trimmable(Id(199, 0), 100), stream.trimmable(Id(99, 0), 100)), (70, 0));
     }
 }

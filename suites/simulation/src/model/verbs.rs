@@ -2,9 +2,13 @@
 
 use bytes::Bytes;
 
+#[cfg(test)]
+use super::replication::MasterLink;
 use super::server::Process;
 use super::store::Effect;
 use super::stream::{Id, Stream};
+#[cfg(test)]
+use super::view::Role;
 use super::{Redis, State};
 use crate::network::{Death, Host};
 
@@ -193,6 +197,30 @@ impl Redis {
             let set = &mut state.tally.voteless;
             if voteless { set.insert(server) } else { set.remove(&server) }
         });
+    }
+}
+
+/// What only the conformance script does: no world has an operator who overrules the cluster.
+#[cfg(test)]
+impl Redis {
+    /// CLUSTER FAILOVER TAKEOVER at a replica: a new epoch, and nobody is asked.
+    pub fn take_over(&self, replica: usize) {
+        self.with(|state| {
+            let Some(master) = state.servers[replica].master() else { return };
+            let units: Vec<_> = state.servers[replica].view.owned_by(master).collect();
+            state.bump_epoch(replica);
+            let server = &mut state.servers[replica];
+            server.view.peers[replica].role = Role::Primary;
+            server.link = MasterLink::never();
+            server.role_changed.notify_waiters();
+            units.into_iter().for_each(|unit| state.give_unit(replica, unit, replica));
+            let header = state.header_of(replica);
+            state.learn(master, &header);
+        });
+    }
+
+    pub fn allow_reads_when_down(&self) {
+        self.with(|state| state.settings.reads_when_down = true);
     }
 }
 
