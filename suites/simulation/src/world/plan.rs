@@ -86,6 +86,8 @@ impl Plan {
         }
         plan.forgets(&mut Chance::new(seed).fork("forgets"));
         plan.is_small(&mut Chance::new(seed).fork("small"));
+        // As Valkey 9.1 has it.
+        plan.redis.demotion_unblocks = Chance::new(seed).fork("engine").percent(75);
         let bounds = Bounds {
             trims: chance.percent(20),
             shards: plan.redis.shards,
