@@ -103,7 +103,7 @@ peers:
 # The official Socket.IO clients (npm), for the tests that need them
 clients: (npm "clients")
 
-# The reference system and Socket.IO for Node with three adapters through one drill, side by side (npm)
+# The reference system, Socket.IO for Node with three adapters and socketioxide through one drill, side by side (npm)
 compare *options: systems
     cargo chaos compare {{ options }}
 

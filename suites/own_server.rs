@@ -92,6 +92,21 @@ async fn drill(system: System, contract: Option<Contract>) -> Judged {
     judged
 }
 
+/// `chaos compare` tells them apart by their names.
+#[test]
+fn every_system_that_is_shipped_loads_under_a_name_of_its_own() {
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/systems");
+    let inside = |folder: &Path| fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let files = inside(&folders).filter(|path| path.is_dir()).flat_map(|folder| inside(&folder));
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let load = |file: PathBuf| {
+        System::load(file.to_str().expect("a path in UTF-8")).unwrap_or_else(|mistakes| panic!("{mistakes}")).name
+    };
+    let mut names: Vec<_> = files.map(load).collect();
+    names.sort();
+    assert_eq!(names, ["redis-adapter", "sharded-adapter", "socketioxide", "streams-adapter"]);
+}
+
 #[test]
 fn a_stock_server_that_is_asked_for_more_than_it_promises_fails_by_numbers() {
     let file = shipped().join("redis-adapter.toml");
