@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chaos_observe::{At, Clock};
 use chaos_workload::Load;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::watch::Watch;
 use crate::drill::{Event, When};
@@ -19,6 +19,8 @@ pub(crate) struct Due<'r> {
     pub(crate) watch: &'r Watch,
     /// The epoch, promotions and heals when the step before it was done.
     pub(crate) before: Before,
+    /// When the event came that it waits for: whoever waits may be interrupted, and begins again.
+    pub(crate) happened: &'r mut Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,7 +32,7 @@ pub(crate) struct Before {
 
 impl Due<'_> {
     /// Returns when it is due. `heals` says how many faults were healed so far.
-    pub(crate) async fn wait(&self, load: &Load, heals: impl Fn() -> usize) {
+    pub(crate) async fn wait(self, load: &Load, heals: impl Fn() -> usize) {
         match self.when {
             When::At(at) => self.until(self.began.plus(at.get())).await,
             When::AfterAcks(acks) => {
@@ -39,10 +41,17 @@ impl Due<'_> {
                 }
             }
             When::On { event, then } => {
-                while !self.happened(event, heals()) {
-                    sleep(LOOK).await;
-                }
-                sleep(then.get()).await;
+                let happened = loop {
+                    if let Some(happened) = *self.happened {
+                        break happened;
+                    }
+                    if self.has_come(event, heals()) {
+                        *self.happened = Some(Instant::now());
+                    } else {
+                        sleep(LOOK).await;
+                    }
+                };
+                sleep_until(happened + then.get()).await;
             }
         }
     }
@@ -51,7 +60,7 @@ impl Due<'_> {
         sleep(at.since(self.clock.now())).await;
     }
 
-    fn happened(&self, event: Event, heals: usize) -> bool {
+    fn has_come(&self, event: Event, heals: usize) -> bool {
         match event {
             Event::EpochChange => self.watch.epoch() > self.before.epoch,
             Event::Promotion => self.watch.promoted() > self.before.promotions,

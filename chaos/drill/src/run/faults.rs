@@ -43,7 +43,7 @@ impl Stage<'_> {
     /// Steps in their order, heals when they are due, evidence as it shows.
     pub(crate) async fn faults(&mut self) -> Result<(), Ended> {
         let mut steps: VecDeque<(usize, Step)> = self.drill.steps.iter().cloned().enumerate().collect();
-        let mut before = self.before();
+        let (mut before, mut happened) = (self.before(), None);
         while !steps.is_empty() || self.next_heal().is_some() {
             let heal = self.next_heal();
             let step = steps.front().map(|(_, step)| step.when);
@@ -51,8 +51,8 @@ impl Stage<'_> {
             let due = async {
                 match step {
                     Some(when) => {
-                        let due = Due { when, began: self.began, clock: self.clock, watch: &self.watch, before };
-                        due.wait(&self.load, || heals).await;
+                        let (began, clock, watch, happened) = (self.began, self.clock, &self.watch, &mut happened);
+                        Due { when, began, clock, watch, before, happened }.wait(&self.load, || heals).await;
                     }
                     None => std::future::pending().await,
                 }
@@ -72,7 +72,7 @@ impl Stage<'_> {
                     if let Some((nth, step)) = steps.pop_front() {
                         let id = format!("fault-{}", nth + 1);
                         self.inject(&id, &step.inject, Some(step.heal_after.get())).await?;
-                        before = self.before();
+                        (before, happened) = (self.before(), None);
                     }
                 }
             }
