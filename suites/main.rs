@@ -9,6 +9,7 @@ mod chat_node;
 mod controls;
 mod deployments;
 mod fuzz;
+mod game_day;
 mod guarded;
 mod harness_death;
 mod http;

@@ -86,6 +86,7 @@ async fn drill(system: System, contract: Option<Contract>) -> Judged {
         keep: false,
         forward: None,
         planted: Planted::default(),
+        confirmed: None,
     };
     let judged = run(settings, &Nobody, Stop::default()).await.unwrap_or_else(|error| panic!("{error}"));
     eprintln!("{}", judged.report);

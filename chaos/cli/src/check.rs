@@ -1,13 +1,13 @@
-//! `chaos check <file>`: every mistake in a drill file or a system file, and nothing started.
+//! `chaos check <file>`: every mistake in a drill file, a system file or a deployment file, and nothing started.
 
-use chaos_drill::{Exit, Mistakes, Overrides, System, load};
+use chaos_drill::{Exit, Mistakes, Overrides, System, is_deployment, load, load_deployment};
 use serde_json::json;
 
 use crate::terminal;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Drill files, names of shipped drills, or system files
+    /// Drill files, names of shipped drills, system files or deployment files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
     /// As JSON: one object a file
@@ -42,9 +42,12 @@ fn check(file: &str, json: bool) -> bool {
     true
 }
 
-/// A system file, or else a drill.
+/// A deployment file, a system file, or else a drill.
 fn title(file: &str) -> Result<String, Mistakes> {
-    if std::fs::read_to_string(file).is_ok_and(|text| System::is_meant(&text)) {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    if is_deployment(&text) {
+        load_deployment(file).map(|deployment| deployment.title)
+    } else if System::is_meant(&text) {
         System::load(file).map(|system| system.title)
     } else {
         load(file, &Overrides::default()).map(|drill| drill.title)

@@ -93,7 +93,8 @@ impl Arguments {
             terminal::remark(&format!("\n[{}/{all}] {}: {}", nth + 1, drill.system.name, drill.system.title));
             let (system, title) = (drill.system.name.clone(), drill.system.title.clone());
             let command = self.again_alone(&file);
-            let how = How { command, runs: self.runs.clone(), keep: false, planted: Planted::default() };
+            let how =
+                How { command, runs: self.runs.clone(), keep: false, planted: Planted::default(), confirmed: None };
             let row = match Box::pin(perform(drill, how, &environment, stop.clone())).await {
                 Ok(judged) => {
                     of = described(&judged.plan);

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use chaos_cluster::EngineChoice;
 use chaos_drill::{
-    Backend, CONTRACTS, Delivery, Drill, Exit, Expectation, Fence, Judged, Mistakes, Overrides, Plan, Planted,
-    RunError, Settings, Stop, load,
+    Backend, CONTRACTS, Delivery, Deployed, Drill, Exit, Expectation, Fence, Judged, Mistakes, Overrides, Plan,
+    Planted, RunError, Settings, Stop, load,
 };
 use clap::builder::PossibleValuesParser;
 
-use crate::{environment::Environment, progress, stop, system, terminal};
+use crate::{deployment, environment::Environment, progress, stop, system, terminal};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -47,8 +47,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     nodes: Option<u8>,
     /// Where the system under test runs
-    #[arg(long, value_parser = PossibleValuesParser::new(["processes", "containers"]))]
+    #[arg(long, value_parser = PossibleValuesParser::new(["processes", "containers", "external"]))]
     backend: Option<String>,
+    /// For `external`: a file that says where your deployment runs and what may be done to it (docs/game-day.md)
+    #[arg(long, value_name = "FILE")]
+    deployment: Option<String>,
+    /// Really do it, to the deployment of this name; without, it is only looked at
+    #[arg(long, value_name = "NAME", requires = "deployment")]
+    yes_this_is: Option<String>,
     /// Where run directories go
     #[arg(long, value_name = "FOLDER", default_value = "target/drills")]
     runs: PathBuf,
@@ -66,17 +72,22 @@ fn expectation(text: &str) -> Result<Expectation, String> {
 }
 
 impl Arguments {
-    /// The command that does the same again.
+    /// The command that does the same again; on a deployment it must be confirmed again.
     fn again(&self) -> String {
         let mut command = vec![format!("chaos drill {}", self.drill)];
         command.extend(self.system.as_ref().map(|file| format!("--system {file}")));
+        command.extend(self.deployment.as_ref().map(|file| format!("--deployment {file}")));
         command.extend(self.settings().as_arguments());
         command.join(" ")
     }
 
-    fn drill(&self) -> Result<Drill, Mistakes> {
+    async fn drill(&self) -> Result<Drill, Mistakes> {
         let system = self.system.as_deref().map(system::load).transpose()?;
-        load(&self.drill, &Overrides { system, ..self.settings() })
+        let deployment = match &self.deployment {
+            Some(file) => Some(deployment::look(file).await?),
+            None => None,
+        };
+        load(&self.drill, &Overrides { system, deployment, ..self.settings() })
     }
 
     /// All but the system.
@@ -90,6 +101,7 @@ impl Arguments {
             delivery: choose(Delivery::NAMES, self.delivery.as_deref()),
             system: None,
             contract: choose(CONTRACTS, self.contract.as_deref()),
+            deployment: None,
         }
     }
 }
@@ -99,7 +111,15 @@ fn choose<T: Copy>(known: &[(&str, T)], given: Option<&str>) -> Option<T> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
-    let drill = match arguments.drill() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(load_and_run(arguments)),
+        Err(error) => terminal::refuse(&format!("cannot start the runtime: {error}"), Exit::Harness),
+    }
+}
+
+async fn load_and_run(arguments: &Arguments) -> Exit {
+    let drill = match arguments.drill().await {
         Ok(drill) => drill,
         Err(mistakes) => return terminal::refuse(&mistakes, Exit::Usage),
     };
@@ -107,16 +127,20 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
     if arguments.dry_run {
         return dry_run(arguments, drill, &environment);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(live(arguments, drill, &environment)),
-        Err(error) => terminal::refuse(&format!("cannot start the runtime: {error}"), Exit::Harness),
+    if let Some(Err(why)) = drill.deployment.as_ref().map(|there| there.confirmed(arguments.yes_this_is.as_deref())) {
+        let shown = dry_run(arguments, drill, &environment);
+        return if shown == Exit::Pass { terminal::refuse(&why, Exit::Usage) } else { shown };
     }
+    live(arguments, drill, &environment).await
 }
 
 /// The plan with the engine that is here; what would have to be fetched is not.
 fn dry_run(arguments: &Arguments, drill: Drill, environment: &Environment) -> Exit {
-    let engine = match environment.engine_here(drill.engine()) {
+    let here = match drill.deployment.as_ref().and_then(Deployed::engine) {
+        Some(engine) => Ok(Some(engine)),
+        None => environment.engine_here(drill.engine()),
+    };
+    let engine = match here {
         Ok(engine) => engine,
         Err(error) => return terminal::refuse(&error, Exit::Harness),
     };
@@ -134,6 +158,7 @@ async fn live(arguments: &Arguments, drill: Drill, environment: &Environment) ->
         command: arguments.again(),
         runs: arguments.runs.clone(),
         keep: arguments.keep,
+        confirmed: arguments.yes_this_is.clone(),
         #[cfg(debug_assertions)]
         planted: Planted::parse(&arguments.plant),
         #[cfg(not(debug_assertions))]
@@ -152,18 +177,24 @@ pub(crate) struct How {
     pub(crate) runs: PathBuf,
     pub(crate) keep: bool,
     pub(crate) planted: Planted,
+    /// The deployment that may be touched.
+    pub(crate) confirmed: Option<String>,
 }
 
 /// Finds the servers, tells the plan, and runs it before whoever watches.
 pub(crate) async fn perform(drill: Drill, how: How, environment: &Environment, stop: Stop) -> Result<Judged, RunError> {
-    let found = match drill.cluster.backend {
-        Backend::Processes => {
+    let there = drill.deployment.as_ref().and_then(Deployed::engine);
+    let found = match (there, drill.cluster.backend) {
+        (Some(engine), _) => Ok((engine, None)),
+        (None, Backend::Containers) => {
+            environment.image(drill.engine()).await.map(|(engine, images)| (engine, Some(images)))
+        }
+        (None, Backend::Processes | Backend::External) => {
             environment.engine(drill.engine()).map(|engine| (engine, None)).map_err(|error| error.to_string())
         }
-        Backend::Containers => environment.image(drill.engine()).await.map(|(engine, images)| (engine, Some(images))),
     };
     let (engine, containers) = found.map_err(RunError::Harness)?;
-    let node = if drill.system.is_reference() {
+    let node = if drill.system.is_reference() && drill.deployment.is_none() {
         environment.chat_node().map_err(|error| RunError::Harness(error.to_string()))?
     } else {
         PathBuf::new()
@@ -180,6 +211,7 @@ pub(crate) async fn perform(drill: Drill, how: How, environment: &Environment, s
         keep: how.keep,
         forward: environment.otlp_endpoint.clone(),
         planted: how.planted,
+        confirmed: how.confirmed,
     };
     chaos_drill::run(settings, audience.as_ref(), stop).await
 }

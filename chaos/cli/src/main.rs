@@ -5,6 +5,7 @@
 
 mod check;
 mod compare;
+mod deployment;
 mod drill;
 mod drills;
 mod environment;
@@ -34,7 +35,7 @@ enum Command {
     Compare(compare::Arguments),
     /// List the drills that are shipped, with a sentence each
     Drills(drills::Arguments),
-    /// Check a drill file, or a system file, without starting anything
+    /// Check a drill file, a system file or a deployment file, without starting anything
     Check(check::Arguments),
     /// Judge a stored run again
     Judge(judge::Arguments),

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use crate::{ClusterError, Server};
+use crate::{ClusterError, Server, external::External};
 
 /// A verb under way.
 pub(crate) type Verb<'a> = Pin<Box<dyn Future<Output = Result<(), ClusterError>> + Send + 'a>>;
@@ -34,9 +34,25 @@ pub(crate) trait Backend: Send + Sync {
 
     fn place(&self, server: Server) -> Place;
 
+    /// What became of the life of a server that had this id, by whoever is not the harness: the evidence for faults,
+    /// whatever the harness believes that it did.
+    fn life(&self, _: Server, pid: u32) -> ProcessState {
+        life(pid)
+    }
+
+    /// That life, for people.
+    fn told(&self, _: Server, pid: u32) -> String {
+        format!("process {pid}")
+    }
+
     /// The same URL as servers have to write it: loopback of this machine is not theirs when they run in containers.
     fn url_for_servers(&self, url: &str) -> io::Result<String> {
         Ok(url.to_owned())
+    }
+
+    /// `None`: servers that the harness started itself.
+    fn external(&self) -> Option<&External> {
+        None
     }
 }
 
@@ -92,10 +108,24 @@ fn took_effect(signal: Signal, state: &Process) -> bool {
     }
 }
 
-/// State T. It is the first word behind the last parenthesis: the name before it may hold any character.
+/// By the operating system's word. One that only waits to be reaped has ended.
+fn life(pid: u32) -> ProcessState {
+    match state(pid) {
+        None | Some('Z' | 'X') => ProcessState::Ended,
+        Some('T') => ProcessState::Paused,
+        Some(_) => ProcessState::Running,
+    }
+}
+
+/// It is the first word behind the last parenthesis: the name before it may hold any character.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
+}
+
+/// State T, by a signal or by whoever traces it.
 pub(crate) fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
+    matches!(state(pid), Some('T' | 't'))
 }
 
 /// What the operating system says of a server's process.
@@ -180,4 +210,24 @@ pub(crate) fn tail(file: &Path, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     let last = all[all.len().saturating_sub(lines)..].iter().map(|line| format!("  {line}"));
     last.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_process_runs_until_it_has_ended_reaped_or_not() {
+        let mut child = Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().expect("a process");
+        assert_eq!(life(child.id()), ProcessState::Running);
+        child.kill().expect("killed");
+        while life(child.id()) == ProcessState::Running {
+            std::thread::yield_now();
+        }
+        assert_eq!(life(child.id()), ProcessState::Ended, "a zombie");
+        child.wait().expect("reaped");
+        assert_eq!(life(child.id()), ProcessState::Ended);
+    }
 }

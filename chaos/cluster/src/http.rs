@@ -9,7 +9,11 @@ use tokio::{
 
 /// The status and the first bytes of what came with it, as text. The deadline is the caller's.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect(address).await?;
+    ask(TcpStream::connect(address).await?, address, path).await
+}
+
+/// The same on a connection that is there.
+pub(crate) async fn ask(mut stream: TcpStream, address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();

@@ -1,8 +1,8 @@
 //! What is running? Topology as data becomes a started cluster of real processes, with a fault proxy between them.
 //!
 //! [`Topology`] and [`Engine`] → [`Cluster::start`] → verbs by [`Server`], [`Links`] between nodes, [`View`]s of what
-//! every node says, a [`Watcher`] for what changes. Servers run as processes of this machine or in containers, behind one
-//! seam (`backend.rs`). Deliberately absent: which node to hurt and whether it was hurt
+//! every node says, a [`Watcher`] for what changes. Servers run as processes of this machine, in containers, or somewhere
+//! else ([`Deployment`], [`Cluster::attach`]), behind one seam (`backend.rs`). Deliberately absent: which node to hurt and whether it was hurt
 //! (`chaos-faults`), and any judgement.
 
 mod backend;
@@ -11,6 +11,7 @@ mod cluster;
 mod containers;
 mod engine;
 mod error;
+mod external;
 mod ground;
 mod http;
 mod links;
@@ -31,8 +32,9 @@ pub use engine::{
     Progress, UnknownEngine, Version, cache_folder, find_or_fetch,
 };
 pub use error::ClusterError;
+pub use external::{Access, Act, Commands, Deployment, Endpoint, Found, Radius};
 pub use links::{Carried, Kind as LinkKind, LinkState, Links, Node as LinkEnd};
-pub use look::{Change, Changed, NodeView, PeerView, Role, Seen, View, Watcher};
+pub use look::{Change, Changed, NodeView, PeerView, Role, Seen, Shard, View, Watcher};
 pub use redis_conf::repl_timeout;
 pub use resp::RespValue;
 pub use server::{Server, UnknownServer};

@@ -33,16 +33,38 @@ impl RespValue {
     }
 }
 
+/// Who asks, where a server wants to know.
+#[derive(Clone)]
+pub(crate) struct Login {
+    pub(crate) user: Option<String>,
+    pub(crate) password: String,
+}
+
 /// Deadlines are the caller's: a hung server never answers.
 pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> io::Result<Connection> {
-        let stream = TcpStream::connect(address).await?;
+    pub(crate) async fn open(address: SocketAddr, login: Option<&Login>) -> io::Result<Connection> {
+        Connection::over(TcpStream::connect(address).await?, login).await
+    }
+
+    pub(crate) async fn over(stream: TcpStream, login: Option<&Login>) -> io::Result<Connection> {
         stream.set_nodelay(true)?;
-        Ok(Connection { stream: BufReader::new(stream) })
+        let mut connection = Connection { stream: BufReader::new(stream) };
+        if let Some(login) = login {
+            connection.enter(login).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn enter(&mut self, login: &Login) -> io::Result<()> {
+        let words = ["AUTH"].into_iter().chain(login.user.as_deref()).chain([login.password.as_str()]);
+        match self.ask(&[&words.collect::<Vec<_>>()]).await?.pop() {
+            Some(RespValue::Text(_)) => Ok(()),
+            _ => Err(io::Error::new(io::ErrorKind::PermissionDenied, "refuses the user or the password")),
+        }
     }
 
     /// Sends all commands at once; the answers come in their order.
@@ -98,8 +120,12 @@ fn pack(command: &[&str]) -> String {
 }
 
 /// One command on a connection of its own.
-pub(crate) async fn ask_once(address: SocketAddr, commands: &[&[&str]]) -> io::Result<Vec<RespValue>> {
-    Connection::open(address).await?.ask(commands).await
+pub(crate) async fn ask_once(
+    address: SocketAddr,
+    login: Option<&Login>,
+    commands: &[&[&str]],
+) -> io::Result<Vec<RespValue>> {
+    Connection::open(address, login).await?.ask(commands).await
 }
 
 #[cfg(test)]
@@ -118,7 +144,7 @@ mod tests {
             stream
         };
         let commands: [&[&str]; 6] = [&["PING"]; 6];
-        let (_open, answers) = tokio::join!(server, ask_once(address, &commands));
+        let (_open, answers) = tokio::join!(server, ask_once(address, None, &commands));
         let nested = RespValue::List(vec![RespValue::Text(String::new())]);
         assert_eq!(
             answers.expect("six answers"),

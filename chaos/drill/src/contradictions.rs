@@ -7,6 +7,7 @@ use chaos_checkers::{Contract, Rule};
 use chaos_observe::Length;
 
 use crate::{
+    deployment,
     drill::{Delivery, Drill, Fence, Step, When},
     inject::Foreseen as _,
     mistake::Mistake,
@@ -44,14 +45,14 @@ pub(crate) fn of(drill: &Drill, places: &Places) -> Vec<Mistake> {
     ];
     let mut found: Vec<_> = whole.iter().filter_map(|check| check(drill)).collect();
     for (nth, step) in drill.steps.iter().enumerate() {
-        let checks: [fn(&Drill, &Step) -> Option<String>; 4] =
-            [before_steady, unsupported, no_such_target, no_majority_left];
+        let checks: [fn(&Drill, &Step) -> Option<String>; 3] = [before_steady, no_such_target, no_majority_left];
         found.extend(
             checks.iter().filter_map(|check| check(drill, step)).map(|text| (format!("step.{nth}.inject"), text)),
         );
     }
     found.extend(majority_at_once(drill));
     found.extend(workload(drill));
+    found.extend(deployment::contradictions(drill));
     let mistake = |(path, message): (String, String)| {
         let place = nearest_place(places, &path);
         Mistake { place, message: format!("`{path}`: {message}"), nearest: None }
@@ -206,12 +207,6 @@ fn before_steady(drill: &Drill, step: &Step) -> Option<String> {
     let steady = drill.steady;
     let When::At(at) = step.when else { return None };
     (at < steady).then(|| format!("at {at} the steady state has not yet held for {steady}"))
-}
-
-fn unsupported(drill: &Drill, step: &Step) -> Option<String> {
-    let backend = drill.cluster.backend;
-    let supported = step.inject.supported_by(backend);
-    (!supported).then(|| format!("the backend `{backend}` cannot do `{}`", step.inject.kind()))
 }
 
 fn no_such_target(drill: &Drill, step: &Step) -> Option<String> {

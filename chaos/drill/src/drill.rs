@@ -10,7 +10,7 @@ use chaos_observe::Length;
 use chaos_workload::FanOut;
 use serde::{Deserialize, Serialize};
 
-use crate::system::System;
+use crate::{deployment::Deployed, system::System};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +32,9 @@ pub struct Drill {
     /// What is drilled; the file does not say, the command line may.
     #[serde(default = "System::reference")]
     pub system: System,
+    /// Where it runs already, for the backend `external`; the command line says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Deployed>,
     pub cluster: Cluster,
     pub workload: FanOut,
     pub expect: Expect,
@@ -144,6 +147,8 @@ named! {
         Processes = "processes",
         /// Of a Docker engine on this machine.
         Containers = "containers",
+        /// Wherever it runs already.
+        External = "external",
     }
 }
 

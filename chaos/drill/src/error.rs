@@ -23,6 +23,9 @@ pub enum RunError {
     /// What was named is no run of `chaos drill`.
     #[error("{path}: no run: {why}", path = path.display())]
     NoRun { path: PathBuf, why: String },
+    /// Nothing was touched.
+    #[error("{0}")]
+    NotConfirmed(String),
     /// The harness itself.
     #[error("{0}")]
     Harness(String),
@@ -34,7 +37,7 @@ impl RunError {
     pub const fn exit(&self) -> Exit {
         match self {
             RunError::Aborted { .. } | RunError::NeverSteady { .. } | RunError::Unjudged { .. } => Exit::Aborted,
-            RunError::NoRun { .. } => Exit::Usage,
+            RunError::NoRun { .. } | RunError::NotConfirmed(_) => Exit::Usage,
             RunError::Harness(_) | RunError::RunDir(_) => Exit::Harness,
         }
     }

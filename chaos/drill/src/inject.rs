@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chaos_faults::{Inject, RedisTarget, Target};
 
-use crate::drill::{Backend, Drill};
+use crate::drill::Drill;
 
 /// What a fault will do to a cluster, told from its settings alone.
 pub(crate) trait Foreseen {
@@ -18,7 +18,6 @@ pub(crate) trait Foreseen {
     fn primaries_down(&self) -> usize;
     /// Why its target is not in the cluster of this drill.
     fn missing_target(&self, drill: &Drill) -> Option<String>;
-    fn supported_by(&self, backend: Backend) -> bool;
     /// How long the injection itself takes, before the window to the heal begins.
     fn lasts(&self, drill: &Drill) -> Duration;
 }
@@ -53,13 +52,6 @@ impl Foreseen for Inject {
         }
     }
 
-    fn supported_by(&self, backend: Backend) -> bool {
-        match backend {
-            // Whatever is done to a process can be done to a container's, and links pass through the same proxy.
-            Backend::Processes | Backend::Containers => true,
-        }
-    }
-
     fn lasts(&self, drill: &Drill) -> Duration {
         let redis = &drill.cluster.redis;
         let servers = u32::from(redis.shards) * (1 + u32::from(redis.replicas_per_shard));
@@ -75,7 +67,7 @@ impl Foreseen for Inject {
 }
 
 /// Whom it hits, where that is one process or the like.
-fn target(inject: &Inject) -> Option<Target> {
+pub(crate) fn target(inject: &Inject) -> Option<Target> {
     match inject {
         Inject::Kill(fault) => Some(fault.0.clone()),
         Inject::Terminate(fault) => Some(fault.0.clone()),

@@ -3,6 +3,7 @@
 mod compare;
 mod contradictions;
 mod deafness;
+mod deployment;
 mod drill;
 mod error;
 mod exit;
@@ -30,6 +31,7 @@ mod system;
 mod unjudged;
 
 pub use compare::{Compared, Found, as_html, as_text};
+pub use deployment::{Deployed, is_deployment, load_deployment};
 pub use drill::{Backend, CONTRACTS, Cluster, Delivery, Drill, Event, Expect, Fence, Redis, Step, When};
 pub use error::RunError;
 pub use exit::Exit;

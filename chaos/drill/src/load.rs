@@ -118,7 +118,22 @@ fn drill(name: &str, mut top: Table<'_>) -> Option<Drill> {
     let name = name.to_owned();
     let (workload, expect, steps) = (workload?, expect?, steps?);
     let system = System::reference();
-    Some(Drill { name, title: title?, why, seed, longest, steady, settle, system, cluster, workload, expect, steps })
+    let (title, deployment) = (title?, None);
+    Some(Drill {
+        name,
+        title,
+        why,
+        seed,
+        longest,
+        steady,
+        settle,
+        system,
+        deployment,
+        cluster,
+        workload,
+        expect,
+        steps,
+    })
 }
 
 fn cluster(mut table: Table<'_>) -> Cluster {

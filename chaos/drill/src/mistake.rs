@@ -36,6 +36,12 @@ impl Mistakes {
         Mistakes::new(file, vec![Mistake { place: None, message, nearest: None }])
     }
 
+    /// What the file names is not fit for a drill, a sentence each.
+    pub fn unfit(file: &str, why: Vec<String>) -> Mistakes {
+        let mistake = |message| Mistake { place: None, message, nearest: None };
+        Mistakes::new(file, why.into_iter().map(mistake).collect())
+    }
+
     pub(crate) fn new(file: &str, mut mistakes: Vec<Mistake>) -> Mistakes {
         mistakes.sort_by_key(|mistake| mistake.place);
         mistakes.dedup();

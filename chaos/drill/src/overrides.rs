@@ -2,15 +2,17 @@
 //! system under test.
 
 use chaos_checkers::{Contract, Rule};
+use chaos_cluster::{Deployment, Found};
 
 use crate::{
+    deployment::{self, Deployed},
     drill::{Backend, CONTRACTS, Delivery, Drill, Fence},
     mistake::Mistake,
     system::System,
 };
 
 /// Each `None` leaves the file's own value.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Overrides {
     pub seed: Option<u64>,
     pub engine: Option<String>,
@@ -21,6 +23,8 @@ pub struct Overrides {
     /// It is asked for what it claims, unless `contract` says otherwise.
     pub system: Option<System>,
     pub contract: Option<Contract>,
+    /// Where it runs already, as it was found.
+    pub deployment: Option<(Deployment, Found)>,
 }
 
 impl Overrides {
@@ -41,6 +45,9 @@ impl Overrides {
             drill.expect.exercises.retain(asked);
             drill.expect.fails.retain(asked);
         }
+        if let Some((deployment, found)) = &self.deployment {
+            deployment::place(drill, &Deployed::of(deployment.clone(), found), found);
+        }
     }
 
     /// Settings that the system under test does not have.
@@ -48,11 +55,21 @@ impl Overrides {
         let given = [("fence", self.fence.is_some()), ("delivery", self.delivery.is_some())];
         let given = given.into_iter().filter(|(_, given)| *given && !drill.system.is_reference());
         let name = &drill.system.name;
+        let there = [
+            ("engine", self.engine.is_some()),
+            ("nodes", self.chat_nodes.is_some()),
+            ("backend", self.backend.is_some_and(|backend| backend != Backend::External)),
+        ];
+        let there = there.into_iter().filter(|(_, given)| *given && self.deployment.is_some());
+        let run_already = |(option, _)| {
+            let message = format!("`--{option}` is for servers that a run starts; those of a deployment run already");
+            Mistake { place: None, message, nearest: None }
+        };
         let told = |(option, _)| {
             let message = format!("`--{option}` is a setting of the reference system; {name} has no such thing");
             Mistake { place: None, message, nearest: None }
         };
-        given.map(told).collect()
+        given.map(told).chain(there.map(run_already)).collect()
     }
 
     /// The settings that no longer stand in the file, as the dotted paths of the file.
@@ -66,7 +83,18 @@ impl Overrides {
             (self.delivery.is_some(), "cluster.delivery"),
             (self.contract.is_some() || self.system.is_some(), "expect.contract"),
         ];
-        given.into_iter().filter(|(given, _)| *given).map(|(_, path)| path).collect()
+        let there = [
+            "cluster.backend",
+            "cluster.chat_nodes",
+            "cluster.history_window",
+            "cluster.redis.shards",
+            "cluster.redis.replicas_per_shard",
+            "cluster.redis.node_timeout",
+            "cluster.redis.replication_delay",
+            "cluster.redis.appendonly",
+        ];
+        let there = there.into_iter().filter(|_| self.deployment.is_some());
+        given.into_iter().filter(|(given, _)| *given).map(|(_, path)| path).chain(there).collect()
     }
 
     /// As they were written on the command line, to be pasted again; the system is the caller's, who knows its file.

@@ -124,17 +124,23 @@ pub(crate) fn faults_take(drill: &Drill) -> Length {
 }
 
 fn blast_radius(drill: &Drill) -> Vec<String> {
+    let faults = drill.steps.iter().map(|step| step.inject.blast_radius());
+    if let Some(deployed) = &drill.deployment {
+        let first =
+            format!("{}, which was running before and stays: {}", deployed.deployment.name, deployed.deployment.radius);
+        return [first].into_iter().chain(faults).collect();
+    }
     let redis = &drill.cluster.redis;
     let servers = u32::from(redis.shards) * (1 + u32::from(redis.replicas_per_shard));
     let (what, place) = match drill.cluster.backend {
-        Backend::Processes => ("processes", "on 127.0.0.0/8"),
         Backend::Containers => ("containers", "on a private network"),
+        Backend::Processes | Backend::External => ("processes", "on 127.0.0.0/8"),
     };
     let chat = drill.cluster.chat_nodes;
     let mut radius = vec![format!(
         "{servers} Redis and {chat} chat {what} that this run starts, {place}; nothing else on this machine"
     )];
-    radius.extend(drill.steps.iter().map(|step| step.inject.blast_radius()));
+    radius.extend(faults);
     radius
 }
 
@@ -166,6 +172,9 @@ impl fmt::Display for Plan {
         writeln!(f, "{}: {}", drill.name, drill.title)?;
         writeln!(f, "  seed          {}", drill.seed)?;
         writeln!(f, "  system        {}: {}", drill.system.name, drill.system.title)?;
+        if let Some(deployed) = &drill.deployment {
+            write!(f, "{deployed}")?;
+        }
         match &self.engine {
             Some(engine) => writeln!(f, "  engine        {} {} ({})", engine.kind, engine.version, engine.program)?,
             None => writeln!(f, "  engine        {}, to be fetched when the drill runs", redis.engine)?,
@@ -215,7 +224,7 @@ impl Plan {
     fn settings(&self) -> String {
         let Drill { system, cluster, .. } = &self.drill;
         let own = || format!(", delivery {}, fence {}", cluster.delivery, cluster.fence);
-        if system.is_reference() { own() } else { String::new() }
+        if system.is_reference() && self.drill.deployment.is_none() { own() } else { String::new() }
     }
 
     fn steps(&self) -> String {
@@ -239,6 +248,14 @@ impl Plan {
         for step in &drill.steps {
             let (kind, target) = (step.inject.kind(), step.inject.target());
             let _ = writeln!(text, "  {:13} {kind} {target}; heal after {}", step.when, step.heal_after);
+        }
+        if let Some(deployed) = &drill.deployment {
+            let _ = writeln!(
+                text,
+                "  not there     replication is as fast as it is there, so R12 is looked at and not promised; spans go \
+                 elsewhere"
+            );
+            text.push_str(&deployed.commands(drill));
         }
         text
     }

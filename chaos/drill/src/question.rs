@@ -15,7 +15,9 @@ const MISSING_SHARE: f64 = 0.01;
 
 pub(crate) fn of(plan: &Plan, schedule: &Schedule, history: &History) -> Question {
     let drill = &plan.drill;
-    let promotions = schedule.promotions.iter();
+    // Of a primary that nothing happened to none is due.
+    let shown = |id: &str| schedule.faults.iter().any(|fault| fault.id == id && !fault.evidence.is_empty());
+    let promotions = schedule.promotions.iter().filter(|promotion| shown(&promotion.fault));
     let expected = schedule.spans_received + schedule.spans_missing;
     Question {
         exercises: drill.expect.exercises.iter().copied().collect(),

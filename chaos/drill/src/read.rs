@@ -229,6 +229,31 @@ impl<'t> Table<'t> {
         tables
     }
 
+    /// The entries that were not asked for: tables under names of the file's own, which must be among the known ones.
+    pub(crate) fn named(&mut self, known: &[&str]) -> Vec<(String, Table<'t>)> {
+        let own = |name: &String| !self.asked.contains(&name.as_str());
+        let names: Vec<String> = self.entries.keys().filter(|name| own(name)).cloned().collect();
+        let mut tables = Vec::new();
+        for name in names {
+            let path = self.path_of(&name);
+            let Some((key, value)) = self.entries.remove(&name) else { continue };
+            self.source.found.borrow_mut().1.insert(path.clone(), place(self.source.text, key.start));
+            let at = value.span().start;
+            match value.into_inner() {
+                _ if !known.contains(&name.as_str()) => {
+                    let nearest = nearest(&name, known.iter().copied());
+                    self.source.mistake(key.start, format!("unknown key `{path}`"), nearest);
+                }
+                DeValue::Table(table) => tables.push((name, self.source.table(path, at, table))),
+                other => {
+                    let why = Wrong::kind(&other, "a table").message;
+                    self.source.mistake(at, format!("`{path}`: {why}"), None);
+                }
+            }
+        }
+        tables
+    }
+
     /// Every entry of a table with names of the file's own, each as `read` understands it.
     pub(crate) fn texts<T>(self, read: impl Fn(&str) -> Result<T, Wrong>) -> BTreeMap<String, T> {
         let mut texts = BTreeMap::new();

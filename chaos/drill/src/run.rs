@@ -21,9 +21,13 @@ mod watch;
 #[cfg(test)]
 mod watch_tests;
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use chaos_cluster::{Engine, ImageNames};
+use chaos_cluster::{Cluster, Engine, ImageNames};
 use chaos_observe::{RunDir, journal::Phase};
 use tokio::time::sleep;
 
@@ -41,6 +45,9 @@ use crate::{
 use disk::Disk;
 use stage::Stage;
 
+/// Between two looks at how long something is out of order.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// All that a run is given; it reads nothing else from its surroundings.
 pub struct Settings {
     pub plan: Plan,
@@ -56,6 +63,8 @@ pub struct Settings {
     /// A further OTLP endpoint for the spans of the run.
     pub forward: Option<String>,
     pub planted: Planted,
+    /// The name of the deployment that may be touched, as whoever asks for it gave it.
+    pub confirmed: Option<String>,
 }
 
 /// Why a run did not come to its end.
@@ -69,6 +78,9 @@ pub(crate) enum Ended {
 
 /// Runs a plan to its verdict. Without one the run directory says why, in the same files.
 pub async fn run(settings: Settings, audience: &dyn Audience, stop: Stop) -> Result<Judged, RunError> {
+    if let Some(deployed) = &settings.plan.drill.deployment {
+        deployed.confirmed(settings.confirmed.as_deref()).map_err(RunError::NotConfirmed)?;
+    }
     let began = Instant::now();
     let dir = RunDir::create(&settings.runs, &settings.plan.drill.name, Vec::new())?;
     match play(&settings, &dir, audience, &stop).await {
@@ -103,9 +115,11 @@ async fn play(settings: &Settings, dir: &RunDir, audience: &dyn Audience, stop: 
             Err(panic) => return Err(RunError::Harness(format!("the harness panicked while booting: {panic}"))),
         },
     };
+    let cluster = Arc::clone(&stage.cluster);
     let ended = tokio::select! {
         biased;
         why = &mut interrupted => Err(Ended::Aborted(why)),
+        why = overstayed(&cluster) => Err(Ended::Aborted(why)),
         why = disk.full() => Err(Ended::Failed(why)),
         done = panics::caught(perform(&mut stage)) => match done {
             Ok(done) => done,
@@ -114,16 +128,42 @@ async fn play(settings: &Settings, dir: &RunDir, audience: &dyn Audience, stop: 
     };
     // Whatever it looked like at first.
     let ended = ended.map_err(|ended| disk.look().map_or(ended, Ended::Failed));
-    let healed = match stage.heal_everything().await {
-        Ok(()) => "everything is healed".to_owned(),
-        Err(why) => format!("not everything is healed ({why}), but every process has ended"),
+    cluster.settled().await;
+    let healed = stage.heal_everything().await;
+    cluster.settled().await;
+    let left = cluster.left();
+    drop(cluster);
+    let (ended, healed) = match (ended, healed) {
+        (ended, _) if !left.is_empty() => {
+            let why = format!("what this drill put out of order is not back; run\n  {}", left.join("\n  "));
+            stage.note(&why);
+            (ended.and(Err(Ended::Failed(why.clone()))), why)
+        }
+        (ended, Ok(())) => (ended, "everything is healed".to_owned()),
+        (ended, Err(why)) if settings.plan.drill.deployment.is_some() => {
+            (ended, format!("not everything is healed ({why}), but every server is back"))
+        }
+        (ended, Err(why)) => (ended, format!("not everything is healed ({why}), but every process has ended")),
     };
     let schedule = stage.close(&ended).await?;
     match ended {
         Ok(()) => Ok(schedule),
         Err(Ended::Aborted(why)) => Err(RunError::Aborted { why, healed, run }),
         Err(Ended::NeverSteady(why)) => Err(RunError::NeverSteady { why, run }),
-        Err(Ended::Failed(why)) => Err(RunError::Harness(format!("{why}\n(record: {run})"))),
+        Err(Ended::Failed(why)) if why == healed || left.is_empty() => {
+            Err(RunError::Harness(format!("{why}\n(record: {run})")))
+        }
+        Err(Ended::Failed(why)) => Err(RunError::Harness(format!("{why}\n{healed}\n(record: {run})"))),
+    }
+}
+
+/// Of somebody else's deployment.
+async fn overstayed(cluster: &Cluster) -> String {
+    loop {
+        if let Some(why) = cluster.overstayed() {
+            return why;
+        }
+        sleep(LOOK).await;
     }
 }
 

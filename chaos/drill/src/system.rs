@@ -7,6 +7,8 @@ mod tests;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+pub(crate) use load::known_marks;
+
 use chaos_checkers::Contract;
 use chaos_cluster::{Program, Ready};
 use chaos_workload::Dialect;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Aim, Evidence, Fault, FaultError, HealStep, RedisTarget, Scene, Sign, Target,
-    evidence::{carried_since, promoted},
+    evidence::{called_failing, carried_since, promoted},
     fault::Touched,
 };
 
@@ -81,6 +81,9 @@ impl Fault for Cut {
 
     async fn aim(&self, scene: &Scene<'_>) -> Result<Aim, FaultError> {
         let mut aim = Aim::at(Target::Redis(self.redis.clone()).resolve(scene).await?);
+        if !scene.cluster.has_links() {
+            return Ok(aim);
+        }
         let mut inside: BTreeSet<Server> = aim.struck.iter().map(|struck| struck.server).collect();
         let view = scene.cluster.view().await;
         let replicas: BTreeSet<Server> = inside.iter().flat_map(|server| view.replicas_of(*server)).collect();
@@ -100,11 +103,17 @@ impl Fault for Cut {
     }
 
     fn undo(&self, aim: &Aim) -> Vec<HealStep> {
+        if aim.links.is_empty() {
+            return aim.struck.iter().map(|struck| HealStep::Rejoin { server: struck.server }).collect();
+        }
         vec![HealStep::Mend { links: aim.links.iter().map(|touched| touched.link.clone()).collect() }]
     }
 
     async fn bite(&self, scene: &Scene<'_>, aim: &mut Aim) -> Result<(), FaultError> {
         scene.change(aim.links.iter().map(|touched| &touched.link), |state| state.cut = true);
+        for struck in aim.struck.iter().filter(|_| aim.links.is_empty()) {
+            scene.cluster.isolate(struck.server, true).await?;
+        }
         Ok(())
     }
 
@@ -116,16 +125,24 @@ impl Fault for Cut {
             let text = format!("{withheld} bytes kept back and {refused} connections not made");
             seen.push(scene.evidence(Sign::BytesWithheld, text));
         }
+        if aim.links.is_empty() {
+            seen.extend(called_failing(scene, aim).await);
+        }
         seen.extend(promoted(scene, aim).await);
         seen
     }
 
-    fn required(&self, _: &Aim) -> Vec<Sign> {
-        vec![Sign::BytesWithheld]
+    fn required(&self, aim: &Aim) -> Vec<Sign> {
+        vec![if aim.links.is_empty() { Sign::CalledFailing } else { Sign::BytesWithheld }]
     }
 }
 
 impl Cut {
+    /// The only cut that is one command: from everyone, both ways, everything.
+    pub fn is_whole(&self) -> bool {
+        (self.from, self.direction, self.carrying) == (Across::Everyone, Direction::Both, Carrying::Everything)
+    }
+
     /// From and to, each pair once for each direction that is cut.
     fn pairs(
         &self,

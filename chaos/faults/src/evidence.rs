@@ -2,15 +2,11 @@
 
 use std::fmt;
 
-use chaos_cluster::{Carried, Role, View};
+use chaos_cluster::{Carried, NodeView, ProcessState, Role, View};
 use chaos_observe::At;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Aim, Scene, Struck,
-    fault::Owned,
-    process::{self, State},
-};
+use crate::{Aim, Scene, Struck, fault::Owned};
 
 /// One thing that was seen of a fault, in the target or around it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,9 +21,9 @@ pub struct Evidence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sign {
-    /// The process does not exist any more.
+    /// The process does not exist any more; of a deployment: nobody is at its place.
     ProcessGone,
-    /// The process is in state T.
+    /// The process is in state T; of a deployment: it accepts connections and does not answer.
     ProcessStopped,
     /// Another process answers in its place.
     ProcessReplaced,
@@ -41,6 +37,8 @@ pub enum Sign {
     BytesDelayed,
     /// The proxy kept bytes back, or let nobody connect.
     BytesWithheld,
+    /// The others call it failing, and it is there.
+    CalledFailing,
     /// A write took at least 80 % of the delay to reach a replica.
     ReplicationSlowed,
 }
@@ -59,14 +57,19 @@ impl Scene<'_> {
 
 /// All of them are gone.
 pub(crate) fn gone(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
-    let gone = aim.struck.iter().all(|struck| process::state(struck.pid) == State::Gone);
-    gone.then(|| scene.evidence(Sign::ProcessGone, format!("{} gone", with_pids(aim))))
+    all(scene, aim, ProcessState::Ended)
+        .then(|| scene.evidence(Sign::ProcessGone, format!("{} gone", as_told(scene, aim))))
 }
 
-/// All of them are in state T.
+/// All of them hang.
 pub(crate) fn stopped(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
-    let stopped = aim.struck.iter().all(|struck| process::state(struck.pid) == State::Stopped);
-    stopped.then(|| scene.evidence(Sign::ProcessStopped, format!("{} in state T", with_pids(aim))))
+    let how = if scene.cluster.has_links() { "in state T" } else { "accept connections and do not answer" };
+    all(scene, aim, ProcessState::Paused)
+        .then(|| scene.evidence(Sign::ProcessStopped, format!("{} {how}", as_told(scene, aim))))
+}
+
+fn all(scene: &Scene<'_>, aim: &Aim, state: ProcessState) -> bool {
+    aim.struck.iter().all(|struck| scene.cluster.life(struck.server, struck.pid) == state)
 }
 
 /// Each of them is gone, and another process runs under its name.
@@ -74,8 +77,10 @@ pub(crate) fn replaced(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
     let mut successors = Vec::new();
     for struck in &aim.struck {
         let pid = scene.cluster.pid(struck.server).filter(|pid| *pid != struck.pid)?;
-        let changed = process::state(struck.pid) == State::Gone && process::state(pid) == State::Running;
-        successors.push(changed.then(|| format!("{} is process {pid}, was {}", struck.server, struck.pid))?);
+        let life = |pid| scene.cluster.life(struck.server, pid);
+        let changed = life(struck.pid) == ProcessState::Ended && life(pid) == ProcessState::Running;
+        let told = |pid| scene.cluster.told(struck.server, pid);
+        successors.push(changed.then(|| format!("{} is {}, was {}", struck.server, told(pid), told(struck.pid)))?);
     }
     Some(scene.evidence(Sign::ProcessReplaced, successors.join("; ")))
 }
@@ -105,6 +110,22 @@ pub(crate) async fn unnoticed(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> 
     })
 }
 
+/// A majority of those who answer call each of them failing: they do not hear it.
+pub(crate) async fn called_failing(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
+    let view = scene.cluster.view().await;
+    let mut seen = Vec::new();
+    for struck in &aim.struck {
+        let others: Vec<_> = view.answered().filter(|(server, _)| *server != struck.server).collect();
+        let calls = |(_, node): &&(_, &NodeView)| {
+            node.peers.get(&struck.server).is_some_and(|peer| peer.suspected || peer.failed)
+        };
+        let calling = others.iter().filter(calls).count();
+        let majority = calling * 2 > others.len() && scene.cluster.pid(struck.server).is_some();
+        seen.push(majority.then(|| format!("{calling} of {} others call {} failing", others.len(), struck.server))?);
+    }
+    Some(scene.evidence(Sign::CalledFailing, seen.join("; ")))
+}
+
 fn everyone_agrees(view: &View, struck: &Struck, owned: &Owned) -> bool {
     view.answered().all(|(_, node)| {
         let peer = node.peers.get(&struck.server);
@@ -131,7 +152,8 @@ fn owns(slots: &[(u16, u16)], slot: u16) -> bool {
     slots.iter().any(|(first, last)| (*first..=*last).contains(&slot))
 }
 
-fn with_pids(aim: &Aim) -> String {
-    let names = aim.struck.iter().map(|struck| format!("{} (process {})", struck.server, struck.pid));
+fn as_told(scene: &Scene<'_>, aim: &Aim) -> String {
+    let told = |struck: &Struck| scene.cluster.told(struck.server, struck.pid);
+    let names = aim.struck.iter().map(|struck| format!("{} ({})", struck.server, told(struck)));
     names.collect::<Vec<_>>().join(", ")
 }

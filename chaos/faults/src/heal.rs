@@ -24,6 +24,7 @@ pub(crate) async fn undo(scene: &Scene<'_>, step: &HealStep) -> Result<(), Fault
         }
         HealStep::Resume { .. } | HealStep::Start { .. } => {}
         HealStep::Hasten { links } => scene.change(links, |state| state.delay = Duration::ZERO),
+        HealStep::Rejoin { server } => cluster.isolate(*server, false).await?,
         HealStep::Mend { links } => scene.change(links, |state| state.cut = false),
     }
     Ok(())

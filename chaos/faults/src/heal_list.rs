@@ -39,6 +39,8 @@ pub enum HealStep {
     Hasten { links: Vec<Link> },
     /// Let these links carry again.
     Mend { links: Vec<Link> },
+    /// Let a server of a deployment back among the others.
+    Rejoin { server: Server },
 }
 
 /// The file. Entries go when they are healed; an empty list is written too.

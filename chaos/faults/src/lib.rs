@@ -20,7 +20,6 @@ mod kill;
 mod link;
 mod markers;
 mod pause;
-mod process;
 mod replication_delay;
 mod resolve;
 mod restart;

@@ -25,6 +25,8 @@ pub struct Targets {
     pub tls: Option<Arc<ClientConfig>>,
     /// Whether it gives offsets. Without them nothing can be read back, and who is level is a guess.
     pub offsets: bool,
+    /// Begins every id: a system that ran before may still know those of an earlier run. Empty: it did not.
+    pub run: String,
     /// `None`: it speaks docs/contract.md.
     pub dialect: Option<Arc<Dialect>>,
     /// A planted fault: every user's client loses the n-th message that it should show.
@@ -49,6 +51,7 @@ impl Targets {
             tokens: Tokens::Names,
             tls: None,
             offsets: true,
+            run: String::new(),
             dialect: None,
             #[cfg(debug_assertions)]
             drop_received: None,

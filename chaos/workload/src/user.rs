@@ -80,7 +80,7 @@ pub(crate) async fn start(crowd: &Arc<Crowd>, start: Start, tasks: &mut JoinSet<
     };
     let config = config(crowd, &start, &urls)?;
     let said = Arc::new(AtomicU64::new(0));
-    let (client, events) = Client::start(config, ids(start.name.clone(), Arc::clone(&said)));
+    let (client, events) = Client::start(config, ids(sender(crowd, &start.name), Arc::clone(&said)));
     let scribe = Scribe::new(crowd, &start);
     for room in scribe.rooms() {
         client.join(room.clone(), None);
@@ -122,13 +122,18 @@ fn config(crowd: &Crowd, start: &Start, urls: &[String]) -> Result<Config, LoadE
     Ok(config)
 }
 
-fn ids(user: String, said: Arc<AtomicU64>) -> system_client::Ids {
-    Box::new(move || id(&user, said.fetch_add(1, Ordering::Relaxed)))
+/// Who says it, as ids tell: this user of this run.
+fn sender(crowd: &Crowd, user: &str) -> String {
+    format!("{}{user}", crowd.targets.run)
+}
+
+fn ids(sender: String, said: Arc<AtomicU64>) -> system_client::Ids {
+    Box::new(move || id(&sender, said.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Unique in the run, since users are.
-fn id(user: &str, nth: u64) -> MessageId {
-    MessageId::parse(&format!("{user}-{nth:06}")).unwrap_or_else(|refusal| unreachable!("an id of ours: {refusal}"))
+fn id(sender: &str, nth: u64) -> MessageId {
+    MessageId::parse(&format!("{sender}-{nth:06}")).unwrap_or_else(|refusal| unreachable!("an id of ours: {refusal}"))
 }
 
 struct Task {
@@ -184,7 +189,7 @@ impl Task {
     }
 
     fn say(&mut self, room: usize, due: At, canary: bool) {
-        let id = id(&self.name, self.said.load(Ordering::Relaxed));
+        let id = id(&sender(&self.crowd, &self.name), self.said.load(Ordering::Relaxed));
         let content = compose(&mut self.rng, self.crowd.content);
         let trace = self.crowd.traces.root(&mut self.rng, &id);
         // Whoever has left the room has nothing to say there; the send is not due at all.

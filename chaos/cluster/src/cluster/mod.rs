@@ -1,8 +1,9 @@
 //! The handle of a started cluster. Verbs name a [`Server`]; which of them is a primary, a [`View`] says.
 //!
-//! `start.rs` boots, `form.rs` makes nine servers one cluster (and again, warm), `verbs.rs` does things to processes,
+//! `start.rs` boots, `attach.rs` takes servers that run already, `form.rs` makes nine servers one cluster (and again, warm), `verbs.rs` does things to processes,
 //! `replace.rs` starts a killed node again when that is safe, `questions.rs` asks, `chat.rs` runs the chat nodes.
 
+mod attach;
 mod background;
 mod chat;
 mod files;

@@ -27,7 +27,7 @@ impl Cluster {
     pub async fn ask(&self, server: Server, command: &[&str]) -> Result<RespValue, ClusterError> {
         let silent = |why: String| ClusterError::Silent { server, command: command.join(" "), why };
         let address = self.direct_address(server);
-        match timeout(ANSWER, resp::ask_once(address, &[command])).await {
+        match timeout(ANSWER, resp::ask_once(address, self.directory.login.as_ref(), &[command])).await {
             Err(_) => Err(silent(format!("nothing within {ANSWER:?}"))),
             Ok(Err(error)) => Err(silent(error.to_string())),
             Ok(Ok(mut answers)) => answers.pop().ok_or_else(|| silent("no answer".to_owned())),

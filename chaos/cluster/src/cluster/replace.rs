@@ -55,6 +55,12 @@ impl Cluster {
     }
 
     async fn take_over(&self, replica: Server, dead: Server, within: Duration) -> Result<Replaced, ClusterError> {
+        if self.backend.external().is_some() {
+            let why = format!(
+                "is not told to take over from {dead}: a deployment is touched by its operator's commands alone"
+            );
+            return Err(self.failed(replica, why));
+        }
         self.order(replica, &["CLUSTER", "FAILOVER", "TAKEOVER"]).await?;
         let what = format!("{replica} as primary in the place of {dead}");
         self.wait_for(&what, within, |view| view.slots_of(dead).is_empty()).await?;

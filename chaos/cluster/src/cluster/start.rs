@@ -120,7 +120,7 @@ enum Unserved {
 }
 
 async fn serving(address: SocketAddr, pid: u32) -> Result<(), Unserved> {
-    let asked = tokio::time::timeout(Duration::from_secs(1), resp::ask_once(address, &[&["INFO"]])).await;
+    let asked = tokio::time::timeout(Duration::from_secs(1), resp::ask_once(address, None, &[&["INFO"]])).await;
     let answers = asked.map_err(|_| Unserved::NotYet("no answer within 1s".to_owned()))?;
     let answers = answers.map_err(|error| Unserved::NotYet(error.to_string()))?;
     let info = match answers.first() {
@@ -208,6 +208,7 @@ fn directory(ground: &Ground, redis: &RedisTopology) -> Directory {
     Directory {
         direct: redis.servers().map(|server| (server, ground.own(server))).collect(),
         announced: redis.servers().map(|server| (ground.announced(server), server)).collect(),
+        login: None,
     }
 }
 

@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::{Cluster, lock};
-use crate::{ClusterError, ProcessState, Server, backend::Signal};
+use crate::{
+    ClusterError, ProcessState, Server,
+    backend::{Launch, Signal},
+};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -53,6 +56,10 @@ impl Cluster {
     /// may wipe its replicas so: [`restart_when_replaced`](Cluster::restart_when_replaced) is the safe way.
     pub async fn start_again(&self, server: Server) -> Result<(), ClusterError> {
         match server {
+            // It is seen to serve when this returns.
+            Server::Redis(_) if self.backend.external().is_some() => {
+                self.backend.start(server, &Launch::default()).await
+            }
             Server::Redis(_) => {
                 let redis = lock(&self.topology).redis.clone();
                 self.launch_redis(server, &redis).await?;
@@ -66,9 +73,19 @@ impl Cluster {
         self.backend.process(server).state()
     }
 
-    /// Of a process that runs or is paused.
+    /// Of a process that runs or is paused; of somebody else's server a number that no other life of it has.
     pub fn pid(&self, server: Server) -> Option<u32> {
         self.backend.process(server).pid()
+    }
+
+    /// What became of the life of a server that had this id, by the operating system's word, or as seen from outside.
+    pub fn life(&self, server: Server, pid: u32) -> ProcessState {
+        self.backend.life(server, pid)
+    }
+
+    /// That life, for people: `process 17`.
+    pub fn told(&self, server: Server, pid: u32) -> String {
+        self.backend.told(server, pid)
     }
 
     pub fn data_directory(&self, server: Server) -> PathBuf {
@@ -79,8 +96,11 @@ impl Cluster {
         self.backend.place(server).log
     }
 
-    /// Ends every process, chat nodes first, and removes what was stored unless it is to be kept.
+    /// Ends every process that it started, chat nodes first, and removes what was stored unless it is to be kept.
     pub async fn shutdown(self) -> Result<(), ClusterError> {
+        if self.backend.external().is_some() {
+            return Ok(());
+        }
         let mut servers = self.servers();
         servers.reverse();
         let mut failed = None;

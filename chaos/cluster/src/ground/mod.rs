@@ -6,7 +6,10 @@
 mod bridge;
 mod loopback;
 
-use std::net::{SocketAddr, TcpListener};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+};
 
 pub(crate) use bridge::Bridge;
 pub(crate) use loopback::Loopback;
@@ -27,6 +30,8 @@ pub(crate) enum Ground {
     Loopback(Loopback),
     /// Containers on a network of their own; the fault proxy is this machine's end of it.
     Bridge(Bridge),
+    /// Somebody else's servers, where they are; nothing stands between them.
+    Given(BTreeMap<Server, SocketAddr>),
 }
 
 impl Ground {
@@ -35,6 +40,7 @@ impl Ground {
         match self {
             Ground::Loopback(ground) => ground.own(server),
             Ground::Bridge(ground) => ground.own(server),
+            Ground::Given(places) => given(places, server),
         }
     }
 
@@ -43,6 +49,7 @@ impl Ground {
         match self {
             Ground::Loopback(ground) => ground.announced(server),
             Ground::Bridge(ground) => ground.announced(server),
+            Ground::Given(places) => given(places, server),
         }
     }
 
@@ -50,6 +57,11 @@ impl Ground {
     pub(crate) fn lends_addresses(&self) -> bool {
         matches!(self, Ground::Loopback(_))
     }
+}
+
+/// A place that nobody is at for a server that there is not.
+fn given(places: &BTreeMap<Server, SocketAddr>, server: Server) -> SocketAddr {
+    places.get(&server).copied().unwrap_or_else(|| ([0, 0, 0, 0], 0).into())
 }
 
 /// Each server's own, counted from a run's first.

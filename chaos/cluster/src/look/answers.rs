@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn only_replicas_that_are_online_count() {
         let announced = (1..=3).map(|number: u8| (([127, 64, 0, 100 + number], 1).into(), Server::Redis(number)));
-        let directory = Directory { direct: BTreeMap::new(), announced: announced.collect() };
+        let directory = Directory { announced: announced.collect(), ..Directory::default() };
         let info = "role:master\r\nslave0:ip=127.64.0.102,port=1,state=online,offset=70,lag=0\r\n\
                     slave1:ip=127.64.0.103,port=1,state=wait_bgsave,offset=0,lag=0\r\nslave_repl_offset:9\r\n";
         assert_eq!(online(&fields(info), &directory), BTreeMap::from([(Server::Redis(2), 70)]));

@@ -16,10 +16,13 @@ use std::{
 
 use tokio::{task::JoinSet, time::timeout};
 
-pub use view::{NodeView, PeerView, Role, Seen, View};
+pub use view::{NodeView, PeerView, Role, Seen, Shard, View};
 pub use watch::{Change, Changed, Watcher};
 
-use crate::{Server, resp::Connection};
+use crate::{
+    Server,
+    resp::{Connection, Login},
+};
 
 /// A hung node is called silent after this; a live one answers in about a millisecond.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
@@ -29,6 +32,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 pub(crate) struct Directory {
     pub(crate) direct: BTreeMap<Server, SocketAddr>,
     pub(crate) announced: BTreeMap<SocketAddr, Server>,
+    pub(crate) login: Option<Login>,
 }
 
 impl Directory {
@@ -62,7 +66,7 @@ async fn seen(connection: &mut Option<Connection>, address: SocketAddr, director
     let answer = timeout(PATIENCE, async {
         let mut open = match connection.take() {
             Some(open) => open,
-            None => Connection::open(address).await?,
+            None => Connection::open(address, directory.login.as_ref()).await?,
         };
         let answers = open.ask(answers::QUESTIONS).await?;
         *connection = Some(open);

@@ -76,7 +76,7 @@ dd 127.64.0.104:10004@20004 handshake - 0 0 0 connected
     fn directory() -> Directory {
         let at = |number: u8| ([127, 64, 0, 100 + number], 10_000 + u16::from(number)).into();
         let announced = (1..=4).map(|number: u8| (at(number), Server::Redis(number)));
-        Directory { direct: BTreeMap::new(), announced: announced.collect() }
+        Directory { announced: announced.collect(), ..Directory::default() }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, time::Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::Server;
 
 /// The answers of all nodes.
@@ -46,6 +48,15 @@ pub enum Role {
     Replica {
         of: Option<Server>,
     },
+}
+
+/// A primary, who follows it, and its slots, both ends included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    pub primary: Server,
+    pub replicas: Vec<Server>,
+    pub slots: Vec<(u16, u16)>,
 }
 
 /// A node in the eyes of another.
@@ -99,6 +110,14 @@ impl View {
     /// Every primary that owns slots, also a dead one that nobody has replaced.
     pub fn primaries(&self) -> Vec<Server> {
         self.nodes.keys().copied().filter(|server| !self.slots_of(*server).is_empty()).collect()
+    }
+
+    /// By their lowest slot.
+    pub fn shards(&self) -> Vec<Shard> {
+        let shard = |primary| Shard { primary, replicas: self.replicas_of(primary), slots: self.slots_of(primary) };
+        let mut shards: Vec<_> = self.primaries().into_iter().map(shard).collect();
+        shards.sort_by_key(|shard| shard.slots.first().copied());
+        shards
     }
 
     /// Nodes that follow this one: by their own word, or by others' where they do not answer.

@@ -23,7 +23,8 @@ impl Stage<'_> {
             Ended::Aborted(why) | Ended::NeverSteady(why) | Ended::Failed(why) => why.clone(),
         });
         let complete = ended.is_ok();
-        let (sampling, traced) = (self.load.sampling(), self.drill.system.dialect.is_none());
+        let traced = self.drill.system.dialect.is_none() && self.drill.deployment.is_none();
+        let sampling = self.load.sampling();
         if complete {
             tokio::time::sleep(LAST_SPANS).await;
         }
@@ -45,7 +46,7 @@ impl Stage<'_> {
         receiver.stop(RECEIVER_STOP).await;
         recorder.finish().map_err(harness)?;
         spans.finish().map_err(harness)?;
-        // Another's server knows nothing of our spans.
+        // Another's server knows nothing of our spans, and a deployment sends them elsewhere.
         if complete && traced {
             account(&dir, &spans, sampling, &mut schedule)?;
         }

@@ -1,11 +1,28 @@
-//! Shards by number: the slots that a cluster gives each of them when it is formed, equal parts, the last with the rest.
+//! Shards by number, from 1, in the order of their lowest slots when the load began. Slots do not move in the drills that
+//! there are.
 
-const SLOTS: u16 = 16_384;
+use chaos_cluster::{Server, Shard};
 
-/// From 1. Slots do not move in the drills that there are.
-pub(crate) fn shard_of_slot(shards: u8, slot: u16) -> u32 {
-    let part = SLOTS / u16::from(shards.max(1));
-    u32::from((slot / part + 1).min(u16::from(shards.max(1))))
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shards(Vec<Shard>);
+
+impl Shards {
+    pub(crate) fn of(shards: Vec<Shard>) -> Shards {
+        Shards(shards)
+    }
+
+    pub(crate) fn of_slot(&self, slot: u16) -> Option<u32> {
+        self.find(|shard| shard.slots.iter().any(|(first, last)| (*first..=*last).contains(&slot)))
+    }
+
+    /// That of a primary, as it was then.
+    pub(crate) fn of_primary(&self, server: Server) -> Option<u32> {
+        self.find(|shard| shard.primary == server)
+    }
+
+    fn find(&self, is: impl Fn(&Shard) -> bool) -> Option<u32> {
+        (1..).zip(&self.0).find(|(_, shard)| is(shard)).map(|(number, _)| number)
+    }
 }
 
 #[cfg(test)]
@@ -13,8 +30,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_slot_has_a_shard_and_the_last_takes_the_rest() {
-        assert_eq!([0, 5460, 5461, 10921, 10922, 16383].map(|slot| shard_of_slot(3, slot)), [1, 1, 2, 2, 3, 3]);
-        assert_eq!([0, 16383].map(|slot| shard_of_slot(1, slot)), [1, 1]);
+    fn a_shard_is_what_its_primary_has_whichever_slots_these_are() {
+        let shard = |number, slots| Shard { primary: Server::Redis(number), replicas: Vec::new(), slots };
+        let shards = Shards::of(vec![shard(4, vec![(0, 9), (200, 300)]), shard(2, vec![(10, 199)])]);
+        assert_eq!([9, 10, 300, 301].map(|slot| shards.of_slot(slot)), [Some(1), Some(2), Some(1), None]);
+        assert_eq!([4, 2, 1].map(|number| shards.of_primary(Server::Redis(number))), [Some(1), Some(2), None]);
     }
 }

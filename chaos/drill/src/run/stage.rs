@@ -20,8 +20,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Ended, Settings, chat, metrics, rate::Rate, shards::shard_of_slot, shown::shown, watch::Watch};
-use crate::{drill::Drill, error::RunError, live::Audience, planted::Planted, schedule::Schedule};
+use super::{Ended, Settings, chat, metrics, rate::Rate, shards::Shards, shown::shown, watch::Watch};
+use crate::{
+    deployment::Deployed, drill::Drill, error::RunError, live::Audience, planted::Planted, schedule::Schedule,
+};
 
 /// A message may be so late in a steady state.
 const STEADY_BOUND: Duration = Duration::from_secs(1);
@@ -52,6 +54,7 @@ pub(crate) struct Stage<'r> {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) load: Load,
     pub(crate) watch: Watch,
+    shards: Shards,
     pub(crate) heal_list: HealList,
     pub(crate) tasks: JoinSet<()>,
     /// Never taken out of here: an interrupt drops whatever is under way, and a fault must not go with it.
@@ -83,23 +86,13 @@ impl<'r> Stage<'r> {
         let spans = SpanStore::create(&dir.spans()).map_err(harness)?;
         let receiver = Receiver::start(spans.clone(), settings.forward.as_deref()).await?;
         let heal_list = HealList::create(dir.path())?;
-        let options = Options {
-            engine: settings.engine.clone(),
-            temp: settings.keep.then(|| dir.path().join("data")),
-            logs: Some(dir.logs()),
-            keep: settings.keep,
-            containers: settings
-                .containers
-                .clone()
-                .map(|images| ImageNames { chat: drill.system.start.image.clone().or(images.chat), ..images }),
-        };
-        let cluster = Cluster::start(chat::topology(settings, receiver.endpoint()), options).await.map_err(harness)?;
-        let cluster = Arc::new(cluster);
+        let cluster = Arc::new(cluster(settings, &dir, receiver.endpoint()).await?);
         let lag = Lag::start(clock);
-        let (watch, mut tasks) = (Watch::new(drill.cluster.redis.shards), JoinSet::new());
+        let shards = Shards::of(cluster.view().await.shards());
+        let (watch, mut tasks) = (Watch::new(shards.clone()), JoinSet::new());
         watch.start(&cluster, clock, journal.clone(), &mut tasks).await;
         metrics::start(metrics::nodes(&cluster), clock, &dir.metrics(), &mut tasks);
-        let targets = targets(&cluster, settings);
+        let targets = targets(&cluster, settings, clock);
         let load = drill.workload.start(targets, drill.seed, clock, recorder.clone(), spans.clone());
         let load = load.await.map_err(harness)?;
         let schedule = Schedule { began_unix_ns: clock.unix_ns(At::default()), ..Schedule::default() };
@@ -117,6 +110,7 @@ impl<'r> Stage<'r> {
             cluster,
             load,
             watch,
+            shards,
             heal_list,
             tasks,
             open,
@@ -193,7 +187,7 @@ impl<'r> Stage<'r> {
         }
         let mut rooms = BTreeMap::new();
         for room in self.load.rooms() {
-            let shard = shard_of_slot(self.drill.cluster.redis.shards, slot_of_room(&room));
+            let shard = self.shards.of_slot(slot_of_room(&room)).unwrap_or_default();
             rooms.insert(room, shard);
         }
         self.schedule.rooms = rooms;
@@ -266,11 +260,43 @@ fn steady_bound(settings: &Settings) -> Duration {
     if settings.planted == Planted::default() { STEADY_BOUND } else { settings.plan.drill.longest.get() }
 }
 
-fn targets(cluster: &Cluster, settings: &Settings) -> Targets {
+/// Booted, or what runs already.
+async fn cluster(settings: &Settings, dir: &RunDir, otlp: &str) -> Result<Cluster, RunError> {
+    let drill = &settings.plan.drill;
+    let topology = chat::topology(settings, otlp);
+    if let Some(Deployed { deployment, .. }) = &drill.deployment {
+        // What was seen when it was planned may have changed.
+        let found = deployment.look().await.map_err(|wrong| harness(wrong.join("\n")))?;
+        return Cluster::attach(deployment.clone(), found, topology.chat, &dir.logs()).await.map_err(harness);
+    }
+    let options = Options {
+        engine: settings.engine.clone(),
+        temp: settings.keep.then(|| dir.path().join("data")),
+        logs: Some(dir.logs()),
+        keep: settings.keep,
+        containers: settings
+            .containers
+            .clone()
+            .map(|images| ImageNames { chat: drill.system.start.image.clone().or(images.chat), ..images }),
+    };
+    Cluster::start(topology, options).await.map_err(harness)
+}
+
+/// A deployment's nodes are reached by the names that its file gives them.
+fn targets(cluster: &Cluster, settings: &Settings, clock: Clock) -> Targets {
+    let deployed = settings.plan.drill.deployment.as_ref();
+    let named = |server| deployed?.deployment.endpoint(server).map(ToString::to_string);
     let nodes = (1..=settings.plan.drill.cluster.chat_nodes).map(Server::Chat);
-    let nodes = nodes.map(|server| Node { name: server.to_string(), url: format!("ws://{}", cluster.address(server)) });
+    let nodes = nodes.map(|server| {
+        let place = named(server).unwrap_or_else(|| cluster.address(server).to_string());
+        Node { name: server.to_string(), url: format!("ws://{place}") }
+    });
     let mut targets = Targets::new(nodes.collect());
     targets.offsets = settings.plan.drill.has_log();
+    if deployed.is_some() {
+        // Its nodes would take a message of an earlier run with the same id for the same message.
+        targets.run = format!("{:x}.", clock.unix_ns(At::default()) / 1_000_000);
+    }
     targets.dialect = settings.plan.drill.system.dialect.clone().map(Arc::new);
     #[cfg(debug_assertions)]
     {

@@ -13,7 +13,7 @@ use chaos_cluster::{Change, Changed, Cluster, Role, Server, View};
 use chaos_observe::{At, Clock, Journal, journal::What};
 use tokio::{task::JoinSet, time::sleep};
 
-use super::shards::shard_of_slot;
+use super::shards::Shards;
 use crate::schedule::{PromotionSeen, RoleSeen};
 
 /// Between two looks; also the precision of what is measured.
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(25);
 /// What was seen so far. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Watch {
-    shards: u8,
+    shards: Shards,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Lost {
 }
 
 impl Watch {
-    pub(crate) fn new(shards: u8) -> Watch {
+    pub(crate) fn new(shards: Shards) -> Watch {
         Watch { shards, seen: Arc::default() }
     }
 
@@ -96,7 +96,7 @@ impl Watch {
         let mut seen = self.seen();
         let promotion = PromotionSeen {
             fault: lost.fault,
-            shard: shard_of_slot(self.shards, lost.slot),
+            shard: self.shards.of_slot(lost.slot).unwrap_or_default(),
             slot: lost.slot,
             from: lost.server.to_string(),
             to: None,
@@ -146,20 +146,17 @@ impl Watch {
     }
 
     fn role(&self, seen: &Seen, at: At, server: Server, role: Role, epoch: u64, slots: &[(u16, u16)]) -> RoleSeen {
-        let own = slots.first().map(|(first, _)| shard_of_slot(self.shards, *first));
+        let own = slots.first().and_then(|(first, _)| self.shards.of_slot(*first));
         let followed = match role {
-            Role::Replica { of: Some(of) } => seen.now.get(&of).map_or_else(|| self.born(of), |of| of.shard),
+            Role::Replica { of: Some(of) } => {
+                seen.now.get(&of).map_or_else(|| self.shards.of_primary(of), |of| of.shard)
+            }
             _ => None,
         };
         let before = seen.now.get(&server).and_then(|before| before.shard);
         let name = if role == Role::Primary { "primary" } else { "replica" };
         let shard = own.or(followed).or(before);
         RoleSeen { at, server: server.to_string(), role: name.to_owned(), shard, epoch }
-    }
-
-    /// The shard that a primary is formed with, by its number.
-    fn born(&self, server: Server) -> Option<u32> {
-        (server.number() <= self.shards).then(|| u32::from(server.number()))
     }
 
     fn waits_for_detection(&self) -> bool {

@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
-use chaos_cluster::{Change, Changed, Role, Server};
+use chaos_cluster::{Change, Changed, Role, Server, Shard};
 use chaos_observe::{At, Clock, Journal};
 
-use super::watch::{Lost, Watch};
+use super::{
+    shards::Shards,
+    watch::{Lost, Watch},
+};
 
 const OLD: Server = Server::Redis(1);
 const NEW: Server = Server::Redis(4);
@@ -32,7 +35,8 @@ fn silent(server: Server) -> (Server, Changed) {
 fn watched(changes: impl IntoIterator<Item = (Server, Changed)>) -> Watch {
     let folder = tempfile::tempdir().expect("a folder");
     let journal = Journal::create(&folder.path().join("journal.jsonl"), Clock::start()).expect("a journal");
-    let watch = Watch::new(3);
+    let shard = Shard { primary: OLD, replicas: vec![NEW], slots: vec![FIRST] };
+    let watch = Watch::new(Shards::of(vec![shard]));
     let tell = |ms, (server, what)| {
         watch.heard(At::from_millis(ms), &Change { at: Instant::now(), server, what }, &journal);
     };

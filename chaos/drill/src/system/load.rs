@@ -256,7 +256,7 @@ fn received(mut table: Table<'_>) -> Option<Received> {
 }
 
 /// The text itself, when every `{mark}` in it is known.
-fn known_marks(text: &str, known: &[&'static str]) -> Result<String, Wrong> {
+pub(crate) fn known_marks(text: &str, known: &[&'static str]) -> Result<String, Wrong> {
     match unknown_mark(text, known) {
         None => Ok(text.to_owned()),
         Some(mark) => Err(unknown(mark, known)),

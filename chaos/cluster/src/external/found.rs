@@ -1,0 +1,211 @@
+//! What a running deployment is, asked from outside before anything is done: reads only.
+//!
+//! Whatever makes it unfit for a drill is told at once, a sentence each: a node that does not answer, one that the file
+//! does not name, a cluster that is not level.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{net::lookup_host, time::timeout};
+
+use super::deployment::{Deployment, Endpoint};
+use crate::{
+    Engine, EngineKind, RedisTopology, Server, Shard, http,
+    look::{self, Directory, answers},
+    resp::{self, Login, RespValue},
+};
+
+/// Each server has so long to answer.
+const ANSWER: Duration = Duration::from_secs(3);
+const QUESTIONS: &[&[&str]] = &[
+    &["CLUSTER", "MYID"],
+    &["CLUSTER", "NODES"],
+    &["INFO", "server"],
+    &["CONFIG", "GET", "cluster-node-timeout"],
+    &["CONFIG", "GET", "appendonly"],
+];
+
+/// A deployment as it is now.
+#[derive(Clone)]
+pub struct Found {
+    pub engine: Engine,
+    pub redis: RedisTopology,
+    pub shards: Vec<Shard>,
+    pub(crate) directory: Directory,
+    pub(crate) chat: BTreeMap<Server, SocketAddr>,
+}
+
+/// One node by its own word.
+struct Node {
+    id: String,
+    /// CLUSTER NODES.
+    nodes: String,
+    engine: Engine,
+    node_timeout: Duration,
+    appendonly: bool,
+}
+
+impl Deployment {
+    /// Looks at every server of it.
+    pub async fn look(&self) -> Result<Found, Vec<String>> {
+        let login = self.login().map_err(|why| vec![why])?;
+        let mut wrong = Vec::new();
+        let (mut direct, mut chat, mut nodes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for server in self.servers() {
+            let Some(endpoint) = self.endpoint(server) else { continue };
+            let mut told = |why: String| wrong.push(format!("{server} at {endpoint} {why}"));
+            let address = match resolve(endpoint).await {
+                Ok(address) => address,
+                Err(error) => {
+                    told(format!("has no address: {error}"));
+                    continue;
+                }
+            };
+            if server.is_redis() {
+                direct.insert(server, address);
+                match node(address, login.as_ref()).await {
+                    Ok(node) => drop(nodes.insert(server, node)),
+                    Err(why) => told(why),
+                }
+            } else {
+                chat.insert(server, address);
+                match timeout(ANSWER, http::get(address, "/ready")).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => told(format!("does not answer: {error}")),
+                    Err(_) => told(format!("does not answer within {ANSWER:?}")),
+                }
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        wrong.extend(twice(&nodes));
+        wrong.extend(strangers(&nodes));
+        let directory = Directory { direct, announced: announced(&nodes), login };
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let view = look::at_all(&Arc::new(directory.clone())).await;
+        let shards = view.shards();
+        wrong.extend(view.unlevel().map(|why| format!("the Redis Cluster is not level: {why}")));
+        wrong.extend(uneven(&shards));
+        let first = nodes.into_values().next().ok_or_else(|| vec!["it has no Redis node".to_owned()])?;
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let replicas = shards.first().map_or(0, |shard| shard.replicas.len()) as u8;
+        let redis = RedisTopology {
+            node_timeout: first.node_timeout,
+            appendonly: first.appendonly,
+            ..RedisTopology::new(shards.len() as u8, replicas)
+        };
+        Ok(Found { engine: first.engine, redis, shards, directory, chat })
+    }
+
+    fn login(&self) -> Result<Option<Login>, String> {
+        let Some(file) = &self.redis.password_file else { return Ok(None) };
+        let file = self.folder.join(file);
+        let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let password = text.lines().next().unwrap_or_default().to_owned();
+        if password.is_empty() {
+            return Err(format!("{}: its first line is empty; the password is expected there", file.display()));
+        }
+        Ok(Some(Login { user: self.redis.user.clone(), password }))
+    }
+}
+
+async fn resolve(endpoint: &Endpoint) -> io::Result<SocketAddr> {
+    let mut addresses = lookup_host((endpoint.host.as_str(), endpoint.port)).await?;
+    addresses.next().ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// The error is the second half of a sentence.
+async fn node(address: SocketAddr, login: Option<&Login>) -> Result<Node, String> {
+    let asked = timeout(ANSWER, resp::ask_once(address, login, QUESTIONS)).await;
+    let answers = match asked {
+        Err(_) => return Err(format!("does not answer within {ANSWER:?}")),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error.to_string()),
+        Ok(Err(error)) => return Err(format!("does not answer: {error}")),
+        Ok(Ok(answers)) => answers,
+    };
+    let said = |nth: usize| match answers.get(nth) {
+        Some(RespValue::Error(error)) => Err(format!("answers {error:?} to {}", QUESTIONS[nth].join(" "))),
+        Some(answer) => Ok(answer),
+        None => Err("gave too few answers".to_owned()),
+    };
+    let text = |nth: usize| said(nth)?.text().ok_or_else(|| format!("answers no text to {}", QUESTIONS[nth].join(" ")));
+    let timeout = setting(said(3)?).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+    Ok(Node {
+        id: text(0)?.to_owned(),
+        nodes: text(1)?.to_owned(),
+        engine: engine(text(2)?, address).ok_or("tells no version in INFO server")?,
+        node_timeout: timeout.ok_or("tells no cluster-node-timeout")?,
+        appendonly: setting(said(4)?) == Some("yes"),
+    })
+}
+
+fn setting(answer: &RespValue) -> Option<&str> {
+    match answer {
+        RespValue::List(pair) => pair.get(1)?.text(),
+        _ => None,
+    }
+}
+
+/// Valkey calls itself Redis 7.2.4 for those who know no better.
+fn engine(info: &str, address: SocketAddr) -> Option<Engine> {
+    let fields = answers::fields(info);
+    let valkey = fields.get("valkey_version");
+    let kind = if valkey.is_some() { EngineKind::Valkey } else { EngineKind::Redis };
+    let version = valkey.or(fields.get("redis_version"))?.parse().ok()?;
+    let program = format!("as {address} says").into();
+    Some(Engine { program, kind, version, library_path: None })
+}
+
+/// Where others reach each node, by all that any of them says: a node may not know its own address.
+fn announced(nodes: &BTreeMap<Server, Node>) -> BTreeMap<SocketAddr, Server> {
+    let by_id: BTreeMap<&str, Server> = nodes.iter().map(|(server, node)| (node.id.as_str(), *server)).collect();
+    let lines = nodes.values().flat_map(|node| node.nodes.lines());
+    let placed = lines.filter_map(|line| {
+        let mut words = line.split(' ');
+        let server = by_id.get(words.next()?)?;
+        let address = words.next()?.split(['@', ',']).next()?.parse().ok()?;
+        Some((address, *server))
+    });
+    placed.collect()
+}
+
+/// Two places that are one node.
+fn twice(nodes: &BTreeMap<Server, Node>) -> Vec<String> {
+    let mut seen: BTreeMap<&str, Server> = BTreeMap::new();
+    let again = |(server, node): (&Server, _)| {
+        let node: &Node = node;
+        let before = seen.insert(&node.id, *server)?;
+        Some(format!("{before} and {server} are the same node, {}", node.id))
+    };
+    nodes.iter().filter_map(again).collect()
+}
+
+/// Nodes of the cluster that the file does not name: whom they follow, or who follows them, is not seen then.
+fn strangers(nodes: &BTreeMap<Server, Node>) -> BTreeSet<String> {
+    let known: BTreeSet<&str> = nodes.values().map(|node| node.id.as_str()).collect();
+    let lines = nodes.values().flat_map(|node| node.nodes.lines());
+    let others = lines.filter(|line| !line.contains("noaddr") && !line.contains("handshake"));
+    let strange = others.filter_map(|line| {
+        let mut words = line.split(' ');
+        let (id, address) = (words.next()?, words.next()?);
+        (!known.contains(id)).then(|| format!("the cluster has a node at {address} that the file does not name"))
+    });
+    strange.collect()
+}
+
+/// Budgets are of a shard's replicas, and one number is given for all.
+fn uneven(shards: &[Shard]) -> Option<String> {
+    let counts: BTreeSet<usize> = shards.iter().map(|shard| shard.replicas.len()).collect();
+    let each: Vec<_> = shards.iter().map(|shard| format!("{} has {}", shard.primary, shard.replicas.len())).collect();
+    (counts.len() > 1).then(|| format!("shards have different numbers of replicas ({})", each.join(", ")))
+}
