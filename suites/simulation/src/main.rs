@@ -9,9 +9,9 @@ use std::io::{self, Write as _};
 use std::ops::Range;
 use std::process::ExitCode;
 
-use suites_simulation::scenario::{self, CONTROLS, Control};
+use suites_simulation::scenario::{self, Control};
 use suites_simulation::search::{shrink, sweep};
-use suites_simulation::storyboard::concerning;
+use suites_simulation::storyboard::{astray, concerning};
 use suites_simulation::world::plan::Plan;
 use suites_simulation::world::run::{Report, anomalies, play};
 
@@ -56,10 +56,61 @@ fn begin() -> Result<ExitCode, String> {
         }
         plan
     };
+    let judge = Judge { none_astray: scenario::control(&arguments.scenario).is_some_and(Control::none_astray) };
     if arguments.log {
-        return Ok(tell(&play(&plan(arguments.seeds.start), true), true));
+        return Ok(judge.tell(&play(&plan(arguments.seeds.start), true), true));
     }
-    Ok(if arguments.lines { lines(&arguments, plan) } else { run_all(&arguments, plan) })
+    Ok(if arguments.lines { lines(&arguments, judge, plan) } else { run_all(&arguments, judge, plan) })
+}
+
+/// What makes a world bad: its rules, and where a scenario is about them its stray writes.
+#[derive(Clone, Copy, Default)]
+struct Judge {
+    none_astray: bool,
+}
+
+impl Judge {
+    /// Nothing else is wrong with it.
+    fn only_astray(self, report: &Report) -> bool {
+        self.none_astray && report.stray_writes > 0 && report.good()
+    }
+
+    fn good(self, report: &Report) -> bool {
+        report.good() && !self.only_astray(report)
+    }
+
+    fn line(self, report: &Report) -> String {
+        let line = report.line();
+        match line.split_once(": ") {
+            Some((outcome, numbers)) if self.only_astray(report) => {
+                format!("{outcome} but for {} stray writes: {numbers}", report.stray_writes)
+            }
+            _ => line,
+        }
+    }
+
+    /// The storyboard: faults, elections, and what concerns the messages or the stray writes in question; then what was
+    /// violated.
+    fn tell(self, report: &Report, everything: bool) -> ExitCode {
+        let anomalous = report.verdict.rules.values().flat_map(|rule| &rule.examples);
+        let lines = match everything {
+            true => report.story.clone(),
+            false if self.only_astray(report) => astray(&report.story),
+            false => concerning(&report.story, anomalous),
+        };
+        let shown = if everything { lines.len() } else { lines.len().min(SHOWN) };
+        lines[..shown].iter().for_each(say);
+        if shown < lines.len() {
+            say(format_args!("… {} lines more", lines.len() - shown));
+        }
+        anomalies(&report.verdict).iter().for_each(say);
+        say(self.line(report));
+        self.code(report)
+    }
+
+    fn code(self, report: &Report) -> ExitCode {
+        if self.good(report) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
 }
 
 /// A line to standard output; whoever reads it may have gone (`| head`), and then there is no more to do.
@@ -90,7 +141,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, report: Report) {
+    fn add(&mut self, judge: Judge, report: Report) {
         self.seeds += 1;
         self.acked += report.verdict.numbers.acked;
         self.received += report.verdict.numbers.received;
@@ -101,8 +152,8 @@ impl Sum {
         for (kind, times) in &report.happened {
             *self.happened.entry(kind).or_default() += times;
         }
-        if !report.good() {
-            say(report.line());
+        if !judge.good(&report) {
+            say(judge.line(&report));
             for rule in report.violated() {
                 *self.by_rule.entry(rule.to_string()).or_default() += 1;
             }
@@ -122,12 +173,12 @@ impl fmt::Display for Sum {
 }
 
 /// The last line of each seed, in order: for a comparison with another build's.
-fn lines(arguments: &Arguments, plan: impl Fn(u64) -> Plan) -> ExitCode {
+fn lines(arguments: &Arguments, judge: Judge, plan: impl Fn(u64) -> Plan) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for seed in arguments.seeds.clone() {
         let report = play(&plan(seed), false);
-        say(report.line());
-        if !report.good() {
+        say(judge.line(&report));
+        if !judge.good(&report) {
             code = ExitCode::FAILURE;
         }
     }
@@ -135,49 +186,39 @@ fn lines(arguments: &Arguments, plan: impl Fn(u64) -> Plan) -> ExitCode {
 }
 
 /// Which rule is left out, if one is.
-fn control(scenario: &str) -> Option<&'static Control> {
-    let name = scenario.strip_suffix('!')?;
-    CONTROLS.iter().find(|control| control.name == name)
+fn left_out(scenario: &str) -> Option<&'static Control> {
+    scenario::control(scenario).filter(|_| scenario.ends_with('!'))
 }
 
-fn run_all(arguments: &Arguments, plan: impl Fn(u64) -> Plan + Sync) -> ExitCode {
+fn run_all(arguments: &Arguments, judge: Judge, plan: impl Fn(u64) -> Plan + Sync) -> ExitCode {
     let mut sum = Sum::default();
+    let control = left_out(&arguments.scenario);
     sweep(arguments.seeds.clone(), arguments.threads, &plan, |report| {
-        sum.caught += u64::from(control(&arguments.scenario).is_some_and(|control| control.is_hit(&report)));
-        sum.add(report);
+        sum.caught += u64::from(control.is_some_and(|control| control.is_hit(&report)));
+        sum.add(judge, report);
         if sum.seeds.is_multiple_of(500) {
             eprintln!("{sum}");
         }
     });
     say(format_args!("{:?}\n{sum}", sum.happened));
-    if control(&arguments.scenario).is_some() {
+    if control.is_some() {
         say(format_args!("caught in {} of {}", sum.caught, sum.seeds));
     }
     let Some(first) = sum.bad.into_iter().min_by_key(|report| report.plan.seed) else { return ExitCode::SUCCESS };
-    let violated = first.violated();
+    let (violated, only_astray) = (first.violated(), judge.only_astray(&first));
     let small = shrink(&first.plan, 60, |report| {
-        if violated.is_empty() { !report.good() } else { report.violated().iter().any(|rule| violated.contains(rule)) }
+        if violated.is_empty() {
+            judge.only_astray(report) == only_astray && !judge.good(report)
+        } else {
+            report.violated().iter().any(|rule| violated.contains(rule))
+        }
     });
     let (fewest, all) = (small.faults.len(), first.plan.faults.len());
     say(format_args!("\nseed {} with {fewest} of its {all} faults:", small.seed));
-    if let Some(control) = control(&arguments.scenario) {
+    if let Some(control) = control {
         say(format_args!("left out: {}", control.left_out));
     }
-    tell(&play(&small, true), false)
-}
-
-/// The storyboard: faults, elections, and what concerns the messages in question; then what was violated.
-fn tell(report: &Report, everything: bool) -> ExitCode {
-    let anomalous = report.verdict.rules.values().flat_map(|rule| &rule.examples);
-    let lines = if everything { report.story.clone() } else { concerning(&report.story, anomalous) };
-    let shown = if everything { lines.len() } else { lines.len().min(SHOWN) };
-    lines[..shown].iter().for_each(say);
-    if shown < lines.len() {
-        say(format_args!("… {} lines more", lines.len() - shown));
-    }
-    anomalies(&report.verdict).iter().for_each(say);
-    say(report.line());
-    if report.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    judge.tell(&play(&small, true), false)
 }
 
 const SHOWN: usize = 400;

@@ -25,7 +25,8 @@ pub struct Control {
     pub scenario: Make,
     /// The same scenario with the rule missing.
     pub break_it: fn(&mut Plan),
-    /// Any of these must fail; or, where there are none, a write must go astray.
+    /// Any of these must fail; or, where there are none, a write must go astray, of which the whole protocol makes none
+    /// in that scenario.
     pub caught_by: &'static [Rule],
     /// In at least so many of the seeds `0..seeds`.
     pub at_least: u64,
@@ -35,8 +36,13 @@ pub struct Control {
 impl Control {
     /// Whether that run shows what is left out. One that is not sound shows nothing.
     pub fn is_hit(&self, report: &Report) -> bool {
-        let astray = self.caught_by.is_empty() && report.stray_writes > 0;
+        let astray = self.none_astray() && report.stray_writes > 0;
         report.sound() && (astray || report.violated().iter().any(|rule| self.caught_by.contains(rule)))
+    }
+
+    /// Whether a stray write is what its scenario is about.
+    pub fn none_astray(&self) -> bool {
+        self.caught_by.is_empty()
     }
 
     pub fn broken(&self, seed: u64) -> Plan {
@@ -46,13 +52,18 @@ impl Control {
     }
 }
 
+/// What a scenario is aimed at, with its rule left out (`!`) or not.
+pub fn control(name: &str) -> Option<&'static Control> {
+    let name = name.strip_suffix('!').unwrap_or(name);
+    CONTROLS.iter().find(|control| control.name == name)
+}
+
 pub fn by_name(name: &str) -> Option<Box<dyn Fn(u64) -> Plan + Sync>> {
     match name {
         "mixed" => Some(Box::new(Plan::mixed)),
         "quiet" => Some(Box::new(Plan::quiet)),
         name => {
-            let (name, broken) = name.strip_suffix("!").map_or((name, false), |name| (name, true));
-            let control = CONTROLS.iter().find(|control| control.name == name)?;
+            let (control, broken) = (control(name)?, name.ends_with('!'));
             Some(Box::new(move |seed| if broken { control.broken(seed) } else { (control.scenario)(seed) }))
         }
     }

@@ -33,7 +33,7 @@ impl<'a> Question<'a> {
         let Some((first, rest)) = words.split_first() else { return false };
         let user = first.strip_suffix(':').filter(|user| is_user(user));
         match (user, rest) {
-            (None, ["takes" | "answers", ..]) => false,
+            (None, ["takes", "from", ..] | ["answers", ..] | ["writes", ..]) => false,
             (None, _) => EVENTS.iter().any(|event| words.iter().any(|word| word.starts_with(event))),
             (Some(user), ["up" | "down:", ..]) => self.users.iter().any(|(named, _)| *named == user),
             (Some(user), ["joins" | "leaves", room, ..] | ["is", "in", room, ..] | ["has", "left", room, ..]) => {
@@ -89,6 +89,35 @@ pub fn concerning<'a>(story: &[String], anomalies: impl IntoIterator<Item = &'a 
     kept.into_values().collect()
 }
 
+/// The story of stray writes: of each connection with one its first command and its first stray write; and what befell
+/// servers and nodes.
+pub fn astray(story: &[String]) -> Vec<String> {
+    let mut kept = BTreeSet::new();
+    // By connection: the lines of its first and its last command. They go when a stray write of it is told.
+    let mut commands = BTreeMap::new();
+    for (at, line) in story.iter().enumerate() {
+        let words: Vec<_> = line.split_whitespace().skip(2).collect();
+        match words[..] {
+            [_, "takes", "from", connection, ..] => {
+                commands
+                    .entry(connection.trim_end_matches(':'))
+                    .or_insert(Some((at, at)))
+                    .iter_mut()
+                    .for_each(|c| c.1 = at);
+            }
+            [_, "writes", "astray", "for", connection, ..] => {
+                let told = commands.get_mut(connection.trim_end_matches(',')).and_then(Option::take);
+                kept.extend(told.into_iter().flat_map(|(first, last)| [first, last, at]));
+            }
+            _ if Question::default().concerns(&words) => {
+                kept.insert(at);
+            }
+            _ => {}
+        }
+    }
+    kept.into_iter().map(|at| story[at].clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use chaos_checkers::Rule;
@@ -129,6 +158,24 @@ mod tests {
         let other = "redis-1 answers WAIT 2 of chat-1#5: held by redis-2";
         assert_eq!(told(&[before, APPEND, other, ACK]), [APPEND, &bare]);
         assert_eq!(told(&[ACK]), [bare]);
+    }
+
+    #[test]
+    fn a_stray_write_is_told_once_with_what_its_connection_began_with() {
+        let shown = [
+            "fault: the primary of shard 1 hangs",
+            "redis-4 takes the slots of redis-1, epoch 4",
+            "redis-1 takes from chat-2#9: HELLO 3",
+            "redis-1 takes from chat-2#9: FCALL holdfast_append_v1 3 u1 u1-00001",
+            "redis-1 writes astray for chat-2#9, a connection of 7.000 s: redis-4 has the slots since 6.000 s",
+            "everything is healed",
+        ];
+        let [fault, replaced, hello, append, stray, healed] = shown;
+        let (other, wait) = ("redis-1 takes from chat-1#4: PING", "redis-1 takes from chat-2#9: WAIT 2 500");
+        let story =
+            [fault, other, replaced, hello, other, append, stray, wait, append, stray, "u1: up at chat-2", healed];
+        let story: Vec<_> = story.iter().map(|line| format!("    1.000 s  {line}")).collect();
+        assert_eq!(astray(&story), shown.map(|line| format!("    1.000 s  {line}")));
     }
 
     #[test]

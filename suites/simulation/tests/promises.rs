@@ -216,3 +216,18 @@ fn lines_of_bad_seeds_end_with_exit_code_1() {
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.code() == Some(1) && said.contains("violates"), "{said}");
 }
+
+/// A stray write breaks no rule: it is told by itself, and the whole protocol makes none there.
+#[test]
+fn stray_writes_have_their_story_and_end_with_exit_code_1() {
+    let play = |scenario| {
+        let arguments = ["--seeds", "0", "--scenario", scenario];
+        let run = Command::new(env!("CARGO_BIN_EXE_simulate")).args(arguments).output().expect("the simulate binary");
+        (run.status.code(), String::from_utf8_lossy(&run.stdout).into_owned())
+    };
+    let (code, said) = play("own-claim!");
+    let told = ["seed 0 good but for", " writes astray for chat-2#", " has the slots since ", " takes the slots of "];
+    assert!(code == Some(1) && told.iter().all(|words| said.contains(words)), "{code:?}: {said}");
+    let (code, said) = play("own-claim");
+    assert!(code == Some(0) && !said.contains("astray"), "{code:?}: {said}");
+}

@@ -14,7 +14,7 @@ use super::commands::{cluster, connection, functions, info, planted, pubsub, str
 use super::resp::Reply;
 use super::server::WaitRule;
 use super::slot::slot_of;
-use super::state::State;
+use super::state::{Replacement, State};
 use crate::network::Host;
 
 /// What a connection remembers between commands.
@@ -26,13 +26,13 @@ pub struct Session {
     pub write_offset: u64,
     asking: bool,
     pub read_only: bool,
-    /// Others had taken the server's place when the first command came.
-    strayed: Option<bool>,
+    /// When the first command came, and who had taken the server's place by then.
+    first: Option<(u64, Option<Replacement>)>,
 }
 
 impl Session {
     pub fn new(id: u64, peer: Host) -> Session {
-        Session { id, peer, resp3: false, write_offset: 0, asking: false, read_only: false, strayed: None }
+        Session { id, peer, resp3: false, write_offset: 0, asking: false, read_only: false, first: None }
     }
 
     /// For the storyboard: who, and which of its connections.
@@ -91,15 +91,30 @@ impl State {
             format!("redis-{} takes from {}: {}", me + 1, session.name(), words.join(" "))
         });
         let asking = std::mem::take(&mut session.asking);
-        let strayed = *session.strayed.get_or_insert_with(|| self.is_stale(me));
+        let (made, replaced) = *session.first.get_or_insert_with(|| (self.trace.now_ms(), self.replacement_of(me)));
         let before = self.servers[me].offset;
         let outcome = self.dispatch(me, session, command, asking);
         let after = self.servers[me].offset;
-        self.tally.stray_writes += u64::from(strayed && after != before);
+        if let Some(by) = replaced.filter(|_| after != before) {
+            self.stray_write(me, session, made, by);
+        }
         if after != before || self.settings.wait_rule == WaitRule::EveryCommand {
             session.write_offset = after;
         }
         outcome
+    }
+
+    /// A write that this server should not have got: whoever made the connection could know that another serves the slots.
+    fn stray_write(&mut self, me: usize, session: &Session, made: u64, by: Replacement) {
+        self.tally.stray_writes += 1;
+        self.trace.say(|| {
+            let (server, of, name) = (me + 1, by.server + 1, session.name());
+            let (made, since) = (made as f64 / 1000.0, by.since as f64 / 1000.0);
+            format!(
+                "redis-{server} writes astray for {name}, a connection of {made:.3} s: redis-{of} has the slots since \
+                 {since:.3} s"
+            )
+        });
     }
 
     fn dispatch(&mut self, me: usize, session: &mut Session, command: Args, asking: bool) -> Outcome {

@@ -69,6 +69,13 @@ impl Settings {
     }
 }
 
+/// Another server has the slots of one, since so many milliseconds of the world.
+#[derive(Debug, Clone, Copy)]
+pub struct Replacement {
+    pub server: usize,
+    pub since: u64,
+}
+
 pub struct State {
     pub settings: Settings,
     pub servers: Vec<Server>,
@@ -78,6 +85,8 @@ pub struct State {
     pub chance: Chance,
     pub next_client: u64,
     pub tally: Tally,
+    /// When each unit last went to another, milliseconds of the world.
+    pub taken: Vec<u64>,
     /// Pairs whose bus alone is cut; clients and replication between them go on.
     pub bus_cut: std::collections::BTreeSet<(usize, usize)>,
 }
@@ -108,6 +117,7 @@ impl State {
             blank(index, Host(first_host + index as u16), id, view.clone(), chance.draw())
         };
         let servers = (0..count).map(server).collect();
+        let taken = vec![0; units.len()];
         State {
             settings,
             servers,
@@ -117,6 +127,7 @@ impl State {
             chance,
             next_client: 0,
             tally: Tally::default(),
+            taken,
             bus_cut: std::collections::BTreeSet::new(),
         }
     }
@@ -145,9 +156,11 @@ impl State {
         best.map_or(0, |server| server.index)
     }
 
-    /// It serves slots that another has taken, and does not know.
-    pub fn is_stale(&self, server: usize) -> bool {
-        self.servers[server].view.owned_by(server).any(|unit| self.owner_of(unit) != server)
+    /// Who has taken slots that it still serves.
+    pub fn replacement_of(&self, server: usize) -> Option<Replacement> {
+        let mut units = self.servers[server].view.owned_by(server);
+        let unit = units.find(|unit| self.owner_of(*unit) != server)?;
+        Some(Replacement { server: self.owner_of(unit), since: self.taken[unit] })
     }
 
     /// The bus between two servers works: both processes run, both directions are open.

@@ -200,6 +200,9 @@ impl State {
         let slots = self.units[unit];
         let server = &mut self.servers[me];
         let before = std::mem::replace(&mut server.view.owner[unit], owner);
+        if before != owner && owner == me {
+            self.taken[unit] = self.trace.now_ms();
+        }
         let in_its_shard = before == me || server.master() == Some(before);
         if before != owner && in_its_shard {
             server.drop_channels(|slot| slots.holds(slot));
