@@ -245,6 +245,10 @@ impl Arguments {
                 other => return Err(format!("unknown argument {other:?}")),
             }
         }
+        let count = arguments.seeds.end - arguments.seeds.start;
+        if arguments.log && count > 1 {
+            return Err(format!("--log tells the story of one seed, not of {count}: name it, as --seeds 7"));
+        }
         if !cfg!(debug_assertions) && arguments.scenario.ends_with('!') {
             return Err(WHOLE_PROTOCOL_ONLY.to_owned());
         }

@@ -200,6 +200,8 @@ fn a_wrong_argument_gets_one_line_and_exit_code_2() {
         (&["--scenario", "no-sweep!", "--variant", "nonsense"], "\"nonsense\""),
         (&["--seeds"], "--seeds"),
         (&["--sed", "1"], "\"--sed\""),
+        (&["--seeds", "0..5", "--log"], "not of 5"),
+        (&["--log"], "not of 100"),
     ];
     for (arguments, named) in wrong {
         let run = Command::new(env!("CARGO_BIN_EXE_simulate")).args(arguments).output().expect("the simulate binary");
