@@ -83,7 +83,7 @@ pub async fn run(settings: Settings, audience: &dyn Audience, stop: Stop) -> Res
     }
     let began = Instant::now();
     let dir = RunDir::create(&settings.runs, &settings.plan.drill.name, Vec::new())?;
-    match play(&settings, &dir, audience, &stop).await {
+    match Box::pin(play(&settings, &dir, audience, &stop)).await {
         Ok(schedule) => judge::first(&dir, settings.plan, &schedule, began.elapsed().as_secs_f64()),
         Err(error) => {
             // What ended the run is the news, also when its disk is full.

@@ -41,7 +41,7 @@ pub struct Found {
 }
 
 /// One node by its own word.
-struct Node {
+struct Answer {
     id: String,
     /// CLUSTER NODES.
     nodes: String,
@@ -125,7 +125,7 @@ async fn resolve(endpoint: &Endpoint) -> io::Result<SocketAddr> {
 }
 
 /// The error is the second half of a sentence.
-async fn node(address: SocketAddr, login: Option<&Login>) -> Result<Node, String> {
+async fn node(address: SocketAddr, login: Option<&Login>) -> Result<Answer, String> {
     let asked = timeout(ANSWER, resp::ask_once(address, login, QUESTIONS)).await;
     let answers = match asked {
         Err(_) => return Err(format!("does not answer within {ANSWER:?}")),
@@ -140,7 +140,7 @@ async fn node(address: SocketAddr, login: Option<&Login>) -> Result<Node, String
     };
     let text = |nth: usize| said(nth)?.text().ok_or_else(|| format!("answers no text to {}", QUESTIONS[nth].join(" ")));
     let timeout = setting(said(3)?).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
-    Ok(Node {
+    Ok(Answer {
         id: text(0)?.to_owned(),
         nodes: text(1)?.to_owned(),
         engine: engine(text(2)?, address).ok_or("tells no version in INFO server")?,
@@ -167,7 +167,7 @@ fn engine(info: &str, address: SocketAddr) -> Option<Engine> {
 }
 
 /// Where others reach each node, by all that any of them says: a node may not know its own address.
-fn announced(nodes: &BTreeMap<Server, Node>) -> BTreeMap<SocketAddr, Server> {
+fn announced(nodes: &BTreeMap<Server, Answer>) -> BTreeMap<SocketAddr, Server> {
     let by_id: BTreeMap<&str, Server> = nodes.iter().map(|(server, node)| (node.id.as_str(), *server)).collect();
     let lines = nodes.values().flat_map(|node| node.nodes.lines());
     let placed = lines.filter_map(|line| {
@@ -180,10 +180,10 @@ fn announced(nodes: &BTreeMap<Server, Node>) -> BTreeMap<SocketAddr, Server> {
 }
 
 /// Two places that are one node.
-fn twice(nodes: &BTreeMap<Server, Node>) -> Vec<String> {
+fn twice(nodes: &BTreeMap<Server, Answer>) -> Vec<String> {
     let mut seen: BTreeMap<&str, Server> = BTreeMap::new();
     let again = |(server, node): (&Server, _)| {
-        let node: &Node = node;
+        let node: &Answer = node;
         let before = seen.insert(&node.id, *server)?;
         Some(format!("{before} and {server} are the same node, {}", node.id))
     };
@@ -191,7 +191,7 @@ fn twice(nodes: &BTreeMap<Server, Node>) -> Vec<String> {
 }
 
 /// Nodes of the cluster that the file does not name: whom they follow, or who follows them, is not seen then.
-fn strangers(nodes: &BTreeMap<Server, Node>) -> BTreeSet<String> {
+fn strangers(nodes: &BTreeMap<Server, Answer>) -> BTreeSet<String> {
     let known: BTreeSet<&str> = nodes.values().map(|node| node.id.as_str()).collect();
     let lines = nodes.values().flat_map(|node| node.nodes.lines());
     let others = lines.filter(|line| !line.contains("noaddr") && !line.contains("handshake"));
