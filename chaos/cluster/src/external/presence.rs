@@ -28,6 +28,7 @@ use crate::{
 
 /// Who accepts a connection and says nothing for so long hangs.
 const HUNG: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(20);
 const LOOK_AT_REDIS: Duration = Duration::from_millis(50);
 /// Nodes count the connections of an address.
 const LOOK_AT_CHAT: Duration = Duration::from_millis(250);
@@ -106,18 +107,28 @@ impl Watch {
             }
             self.open = None;
         }
-        let process = match timeout(HUNG, TcpStream::connect(self.address)).await {
-            Err(_) => Process::Ended(format!("no connection within {HUNG:?}")),
-            Ok(Err(error)) => Process::Ended(error.to_string()),
-            Ok(Ok(stream)) => match timeout(HUNG, self.ask(stream)).await {
-                Err(_) => return Process::Paused(self.last),
-                Ok(Ok(life)) => Process::Running(life),
-                Ok(Err(why)) => Process::Ended(why),
-            },
-        };
+        let mut process = self.knock().await;
+        if process.has_ended() {
+            // One connection that breaks shows nothing yet.
+            sleep(AGAIN).await;
+            process = self.knock().await;
+        }
         self.last = process.pid().unwrap_or(self.last);
         self.away = process.has_ended();
         process
+    }
+
+    /// On a connection of its own.
+    async fn knock(&mut self) -> Process {
+        match timeout(HUNG, TcpStream::connect(self.address)).await {
+            Err(_) => Process::Ended(format!("no connection within {HUNG:?}")),
+            Ok(Err(error)) => Process::Ended(error.to_string()),
+            Ok(Ok(stream)) => match timeout(HUNG, self.ask(stream)).await {
+                Err(_) => Process::Paused(self.last),
+                Ok(Ok(life)) => Process::Running(life),
+                Ok(Err(why)) => Process::Ended(why),
+            },
+        }
     }
 
     /// Which life of the server answers.
