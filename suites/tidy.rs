@@ -191,10 +191,35 @@ fn every_test_that_the_protocol_names_exists() {
     tests_exist(&rows, &["system/delivery"]);
 }
 
+/// All of what a world is made of, and what would make one seed two worlds there.
+const SIMULATED: [&str; 3] = ["system/protocol", "system/delivery", "suites/simulation"];
+const UNLIKE: [&str; 7] = [
+    "std::collections::HashMap",
+    "std::collections::HashSet",
+    "std::hash::RandomState",
+    "std::hash::DefaultHasher",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "std::thread::spawn",
+];
+
+/// Clippy reads a package's own file and no other.
+#[test]
+fn what_is_simulated_disallows_what_differs_from_run_to_run() {
+    for folder in SIMULATED {
+        let told = fs::read_to_string(root().join(folder).join("clippy.toml")).expect("what clippy is told");
+        let named = |path: &&&str| {
+            !told.contains(&format!("path = \"{path}\"")) && !told.contains(&format!("path = \"{path}::"))
+        };
+        let missing: Vec<_> = UNLIKE.iter().filter(named).collect();
+        assert!(missing.is_empty(), "{folder}/clippy.toml allows {missing:?}");
+    }
+}
+
 /// Without `biased` a `select!` polls its branches in a random order, and one seed gives two worlds.
 #[test]
 fn what_is_simulated_selects_in_a_fixed_order() {
-    let sources: Vec<_> = ["system/delivery", "suites/simulation"].iter().flat_map(|folder| sources(folder)).collect();
+    let sources: Vec<_> = SIMULATED.iter().flat_map(|folder| sources(folder)).collect();
     let mut selects = 0;
     for (name, text) in &sources {
         let code: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
