@@ -16,7 +16,8 @@ const THREADS: usize = 2;
 
 /// What the mix is for. R11 is about messages whose fate stays open, and users here send until they are acked; the
 /// others need refusals, strangers, canaries or budgets.
-const EXERCISED: [Rule; 8] = [Rule::R1, Rule::R2, Rule::R4, Rule::R5, Rule::R7, Rule::R8, Rule::R10, Rule::R12];
+const EXERCISED: [Rule; 9] =
+    [Rule::R1, Rule::R2, Rule::R4, Rule::R5, Rule::R6, Rule::R7, Rule::R8, Rule::R10, Rule::R12];
 
 fn played(seeds: std::ops::Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> Vec<Report> {
     let mut reports = Vec::new();
