@@ -200,21 +200,27 @@ pub(super) fn alone_with_the_old_primary(seed: u64) -> Plan {
     plan
 }
 
-/// All clocks of a shard are behind, so that ids count up by one from the last; then the primary is cut off with what is
-/// said at one chat node, and its successor gives the same ids to other messages. A setting lets the old one answer reads.
+/// All clocks of a shard are behind, so that ids count up by one from the last. Replication stops, and when everybody waits
+/// for an ack the nodes' connections break, so that the primary holds a message of each, chat-2's first. Then it is cut off
+/// with chat-2, and its successor gives the same ids to what chat-1 has. A setting lets the old one answer reads.
 pub(super) fn one_id_twice(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
     let shard = busy_shard(&plan, &mut chance);
-    let (cut, heard) = (7000, chance.between(9800, 10_500));
+    let (cut, heard) = (9000, chance.between(11_800, 12_500));
     let behind = |at, nth| fault(at, 0, Fault::ClockBehind { shard, nth, ms: -60_000 });
-    plan.chat_ms = 13_000;
+    let stop = |nth| fault(cut - 4500, 10_000, Fault::CutReplica { shard, nth, way: Way::Both });
+    plan.chat_ms = 15_000;
     (plan.rooms, plan.rooms_per_client) = (12, 6);
-    plan.manners.pace = (1000, 2500);
+    plan.manners.pace = (2000, 4000);
     plan.redis.reads_when_down = true;
     plan.faults = vec![
         behind(0, 0),
         behind(0, 1),
         fault(1500, 500, Fault::KillPrimary { shard, machine: false }),
+        stop(0),
+        stop(1),
+        fault(cut - 900, 0, Fault::ResetNode { node: 1, shard }),
+        fault(cut - 500, 0, Fault::ResetNode { node: 0, shard }),
         behind(cut - 500, 0),
         behind(cut - 500, 1),
         fault(cut, 5500, Fault::CutOffPrimary { shard, with: 0, reset: false }),

@@ -26,8 +26,8 @@ pub const CONTROLS: &[Control] = &[
         scenario: aimed::broken_connections,
         break_it: |plan| switch(plan, "no_dedupe"),
         caught_by: &[Rule::R4, Rule::R5],
-        at_least: 2,
-        seeds: 4,
+        at_least: 4,
+        seeds: 8,
     },
     Control {
         name: "read-only-hit",
@@ -35,7 +35,7 @@ pub const CONTROLS: &[Control] = &[
         scenario: aimed::sent_again_then_dead,
         break_it: |plan| switch(plan, "read_only_hit"),
         caught_by: &[Rule::R12],
-        at_least: 2,
+        at_least: 3,
         seeds: 4,
     },
     Control {
@@ -134,7 +134,7 @@ pub const CONTROLS: &[Control] = &[
         scenario: aimed::alone_with_the_old_primary,
         break_it: |plan| switch(plan, "lowest_epoch"),
         caught_by: &[],
-        at_least: 3,
+        at_least: 4,
         seeds: 8,
     },
     Control {
@@ -143,7 +143,7 @@ pub const CONTROLS: &[Control] = &[
         scenario: aimed::one_id_twice,
         break_it: |plan| switch(plan, "no_mark"),
         caught_by: &[Rule::R1, Rule::R4, Rule::R5, Rule::R7, Rule::R8, Rule::R10, Rule::R11],
-        at_least: 2,
+        at_least: 3,
         seeds: 8,
     },
     Control {
@@ -197,7 +197,7 @@ pub const CONTROLS: &[Control] = &[
         scenario: aimed::deaf,
         break_it: |plan| switch(plan, "no_sweep"),
         caught_by: &[Rule::R1, Rule::R10],
-        at_least: 2,
+        at_least: 3,
         seeds: 4,
     },
     Control {
