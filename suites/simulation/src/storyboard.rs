@@ -33,7 +33,7 @@ impl<'a> Question<'a> {
         let Some((first, rest)) = words.split_first() else { return false };
         let user = first.strip_suffix(':').filter(|user| is_user(user));
         match (user, rest) {
-            (None, ["takes", "from", ..] | ["answers", ..] | ["writes", ..]) => false,
+            (None, ["takes", "from", ..] | ["answers" | "writes", ..]) => false,
             (None, _) => EVENTS.iter().any(|event| words.iter().any(|word| word.starts_with(event))),
             (Some(user), ["up" | "down:", ..]) => self.users.iter().any(|(named, _)| *named == user),
             (Some(user), ["joins" | "leaves", room, ..] | ["is", "in", room, ..] | ["has", "left", room, ..]) => {

@@ -49,7 +49,7 @@ impl Operator for Modelled {
 
     fn move_key<'a>(&'a mut self, key: &'a str) -> Soon<'a, ()> {
         let slot = crate::model::slot_of(key.as_bytes());
-        Box::pin(async move { assert_eq!(self.redis.migrate_one(slot, 1).as_deref(), Some(key)) })
+        Box::pin(async move { assert!(self.redis.migrate_one(slot, 1), "{key} does not move") })
     }
 
     fn end(&mut self, slot: u16) -> Soon<'_, ()> {

@@ -2,7 +2,6 @@
 //! Source: redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec ("Live reconfiguration"),
 //! redis.io/docs/latest/commands/cluster-setslot, /migrate.
 
-use bytes::Bytes;
 use tokio::time::{Duration, sleep};
 
 use super::Redis;
@@ -21,8 +20,8 @@ impl Redis {
         loop {
             sleep(pace).await;
             match self.with(|state| state.migrate_one(slot, source, target)) {
-                Some(Some(_)) => {}
-                Some(None) => break,
+                Some(true) => {}
+                Some(false) => break,
                 None => {
                     self.trace.tell(format!("slot {slot} stays half-moved"));
                     return false;
@@ -43,11 +42,10 @@ impl Redis {
         self.with(|state| state.begin_migration(slot, source, target))
     }
 
-    /// The key that went.
-    pub fn migrate_one(&self, slot: u16, target: usize) -> Option<String> {
+    /// False when there was no key to move.
+    pub fn migrate_one(&self, slot: u16, target: usize) -> bool {
         let source = self.primary_of_slot(slot);
-        let key = self.with(|state| state.migrate_one(slot, source, target))??;
-        Some(String::from_utf8_lossy(&key).into_owned())
+        self.with(|state| state.migrate_one(slot, source, target)) == Some(true)
     }
 
     pub fn end_migration(&self, slot: u16, target: usize) {
@@ -63,7 +61,7 @@ impl Redis {
             for source in 0..state.servers.len() {
                 let moving: Vec<_> = state.servers[source].migrating.iter().map(|(slot, to)| (*slot, *to)).collect();
                 for (slot, target) in moving {
-                    while let Some(Some(_)) = state.migrate_one(slot, source, target) {}
+                    while state.migrate_one(slot, source, target) == Some(true) {}
                     if state.both_serve(slot, source, target) {
                         state.end_migration(slot, source, target);
                     }
@@ -89,17 +87,17 @@ impl State {
         possible
     }
 
-    /// MIGRATE one key, the first: it is at one of the two at every moment. `Some(None)` when none is left.
-    fn migrate_one(&mut self, slot: u16, source: usize, target: usize) -> Option<Option<Bytes>> {
+    /// MIGRATE one key, the first: it is at one of the two at every moment. `Some(false)` when none is left.
+    fn migrate_one(&mut self, slot: u16, source: usize, target: usize) -> Option<bool> {
         if !self.both_serve(slot, source, target) || !self.servers[source].migrating.contains_key(&slot) {
             return None;
         }
         let keys = self.servers[source].store.keys_of_slot(slot);
-        let Some(key) = keys.first().cloned() else { return Some(None) };
+        let Some(key) = keys.first().cloned() else { return Some(false) };
         let entry = self.servers[source].store.get(&key)?.clone();
         self.servers[target].propagate(vec![Effect::Restore { key: key.clone(), entry }]);
-        self.servers[source].propagate(vec![Effect::Delete { key: key.clone() }]);
-        Some(Some(key))
+        self.servers[source].propagate(vec![Effect::Delete { key }]);
+        Some(true)
     }
 
     /// SETSLOT NODE, the target first: it takes a new epoch without asking, and tells.

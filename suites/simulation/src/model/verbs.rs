@@ -213,7 +213,9 @@ impl Redis {
             server.view.peers[replica].role = Role::Primary;
             server.link = MasterLink::never();
             server.role_changed.notify_waiters();
-            units.into_iter().for_each(|unit| state.give_unit(replica, unit, replica));
+            for unit in units {
+                state.give_unit(replica, unit, replica);
+            }
             let header = state.header_of(replica);
             state.learn(master, &header);
         });
