@@ -249,6 +249,9 @@ impl Arguments {
         if arguments.log && count > 1 {
             return Err(format!("--log tells the story of one seed, not of {count}: name it, as --seeds 7"));
         }
+        if arguments.log && arguments.lines {
+            return Err("--log tells one seed's story, --lines the last line of each: not both".to_owned());
+        }
         if !cfg!(debug_assertions) && arguments.scenario.ends_with('!') {
             return Err(WHOLE_PROTOCOL_ONLY.to_owned());
         }
@@ -282,7 +285,13 @@ fn range(text: &str) -> Result<Range<u64>, String> {
         text.parse::<u64>().map_err(|_| format!("--seeds {text:?} is neither a seed nor a range of them, as 0..100"))
     };
     match text.split_once("..") {
-        None => number(text).map(|seed| seed..seed.saturating_add(1)),
+        None => {
+            let seed = number(text)?;
+            let end = seed
+                .checked_add(1)
+                .ok_or_else(|| format!("--seeds {text:?} is one too many: no range ends behind it"))?;
+            Ok(seed..end)
+        }
         Some((from, to)) => {
             let seeds = number(from)?..number(to)?;
             if seeds.is_empty() {

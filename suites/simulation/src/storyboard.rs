@@ -50,12 +50,9 @@ fn is_user(name: &str) -> bool {
     name == "reader" || name.strip_prefix('u').is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
-/// The lines of the story that concern the anomalies; all of them when no anomaly names a message.
+/// The lines of the story that concern the anomalies; where none names a message or a user, what happened to servers.
 pub fn concerning<'a>(story: &[String], anomalies: impl IntoIterator<Item = &'a Anomaly>) -> Vec<String> {
     let question = Question::of(anomalies);
-    if question.messages.is_empty() {
-        return story.to_vec();
-    }
     // By server and connection: where its WAITs were answered. By message: where it was appended last, and on what.
     let mut waits = BTreeMap::<_, Vec<_>>::new();
     let mut appends = BTreeMap::new();
@@ -158,6 +155,31 @@ mod tests {
         let other = "redis-1 answers WAIT 2 of chat-1#5: held by redis-2";
         assert_eq!(told(&[before, APPEND, other, ACK]), [APPEND, &bare]);
         assert_eq!(told(&[ACK]), [bare]);
+    }
+
+    /// As of a room whose history is said to be gone.
+    #[test]
+    fn without_a_message_it_is_about_events_and_the_user_in_the_room() {
+        let kept =
+            ["fault: chat-1 dies", "u2: joins room2 from 1-0", "u2: is in room2 from 1-0, head 2-0, recovered false"];
+        let others =
+            ["redis-1 takes from chat-1#4: HELLO 3", "u2: joins room1 from none", "u1: joins room2 from none", ACK];
+        let story: Vec<_> = kept.iter().chain(&others).map(|line| format!("    1.000 s  {line}")).collect();
+        let about = |member: Option<&str>| Anomaly {
+            rule: Rule::R10,
+            kind: String::new(),
+            message: None,
+            room: Some("room2".to_owned()),
+            sender: None,
+            member: member.map(str::to_owned),
+            node: None,
+            offset: None,
+            at: None,
+            detail: String::new(),
+        };
+        assert_eq!(concerning(&story, [&about(Some("u2"))]), story[..3]);
+        assert_eq!(concerning(&story, [&about(None)]), story[..1]);
+        assert_eq!(concerning(&story, []), story[..1]);
     }
 
     #[test]

@@ -203,6 +203,8 @@ fn a_wrong_argument_gets_one_line_and_exit_code_2() {
         (&["--sed", "1"], "\"--sed\""),
         (&["--seeds", "0..5", "--log"], "not of 5"),
         (&["--log"], "not of 100"),
+        (&["--log", "--lines", "--seeds", "1"], "--lines"),
+        (&["--seeds", "18446744073709551615"], "\"18446744073709551615\""),
     ];
     for (arguments, named) in wrong {
         let run = Command::new(env!("CARGO_BIN_EXE_simulate")).args(arguments).output().expect("the simulate binary");
