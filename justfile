@@ -60,7 +60,7 @@ must-fail:
 one-world seeds="0..6":
     #!/usr/bin/env bash
     set -euo pipefail
-    simulate="--quiet --package suites-simulation --bin simulate -- --lines --seeds {{ seeds }}"
+    simulate="--quiet --bin simulate -- --lines --seeds {{ seeds }}"
     diff <(cargo run $simulate) <(cargo run --release $simulate)
     cargo run $simulate
 
@@ -90,7 +90,7 @@ bench filter="":
 
 # Whether anything became slower since a commit: both are built and run in turns; fails above 5 %
 bench-compare ref *options:
-    cargo run --quiet --package benches -- compare {{ ref }} {{ options }}
+    cargo run --quiet --bin benches -- compare {{ ref }} {{ options }}
 
 # What a delivery costs the node, beside `write(2)` alone, and its memory per idle connection (two quiet cores)
 fanout:
@@ -125,5 +125,5 @@ npm folder:
 
 # The contract as rust_socketio sees it: a workspace of its own, which builds OpenSSL (perl, make; minutes when cold)
 rust-socketio:
-    cargo build --package system-server
+    cargo build --bin chat-node
     CHAT_NODE="${CARGO_TARGET_DIR:-$PWD/target}/debug/chat-node" cargo test --locked --manifest-path suites/rust_socketio/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-$PWD/target}/rust-socketio"

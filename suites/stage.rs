@@ -28,7 +28,7 @@ pub(crate) struct Stage {
     pub(crate) faults: Vec<Injected>,
     heal_list: HealList,
     targets: Targets,
-    _collector: Option<Receiver>,
+    pub(crate) collector: Option<Receiver>,
 }
 
 impl Stage {
@@ -63,7 +63,7 @@ impl Stage {
             heal_list: HealList::create(directory.path()).expect("a file for the heal list"),
             directory,
             cluster: warm,
-            _collector: collector,
+            collector,
         }
     }
 

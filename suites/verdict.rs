@@ -8,12 +8,15 @@ use std::{collections::BTreeSet, time::Duration};
 use chaos_checkers::{Anomaly, Contract, FaultSeen, Outcome, Question, Rule, State, Verdict, judge};
 use chaos_observe::{
     History, SpanStore,
-    spans::{LastHop, Towards},
+    spans::{Hop, LastHop, Towards},
 };
 use chaos_workload::{Load, Summary};
 use tempfile::TempDir;
 
-use crate::stage::{self, Stage};
+use crate::{
+    stage::{self, Stage},
+    wait::eventually,
+};
 
 /// Enough for whoever was cut off to be back: backoff up to 5 s, and a join.
 const DRAIN: Duration = Duration::from_secs(12);
@@ -62,11 +65,25 @@ impl Stage {
         for unread in load.final_read(READ).await {
             eprintln!("{}: {unread}", self.clock.now());
         }
+        if self.collector.is_some() {
+            self.until_traced(load.counts().acked).await;
+        }
         let Summary { counts, .. } = load.finish().await;
         eprintln!("{}: {counts:?}", self.clock.now());
         let mut question = Question::of(close.contract);
         question.exercises = close.exercises;
         self.judge(question)
+    }
+
+    /// Waits for the nodes' spans of so many acknowledged messages: nodes export them late, and what is missing would be
+    /// told as if the message had not come that far.
+    async fn until_traced(&self, acked: u64) {
+        let traced = async || {
+            let acks = self.spans.named(Hop::Ack.span());
+            let traces: BTreeSet<_> = acks.iter().map(|ack| ack.trace).collect();
+            (traces.len() as u64 >= acked).then_some(())
+        };
+        eventually("a span of every ack", traced).await;
     }
 
     /// Judges what was recorded, the faults included.

@@ -14,7 +14,6 @@ use std::{
 use crate::engine::Progress;
 
 const NAME: &str = "chat-node";
-const PACKAGE: &str = "system-server";
 /// What `cargo run` tells this program of its own package. A build script that watches it, such as ring's, would run
 /// again, and half the graph after it.
 const TOLD_BY_CARGO: [&str; 7] = [
@@ -97,7 +96,7 @@ fn sources(binary: &Path) -> Vec<PathBuf> {
 }
 
 fn arguments(path: &Path) -> Vec<&'static str> {
-    let mut arguments = vec!["build", "--package", PACKAGE, "--bin", NAME];
+    let mut arguments = vec!["build", "--bin", NAME];
     if path.parent().is_some_and(|folder| folder.ends_with("release")) {
         arguments.push("--release");
     }
@@ -158,7 +157,7 @@ mod tests {
         let place = tempfile::tempdir().expect("a folder");
         let test = place.path().join("debug/deps/suites-0123");
         let error = chat_node(None, &test, Build::Never).expect_err("nothing is there").to_string();
-        let command = "run `cargo build --package system-server --bin chat-node`";
+        let command = "run `cargo build --bin chat-node`";
         assert!(error.contains(command) && error.contains("debug/chat-node"), "{error}");
         write(&place.path().join("debug/chat-node"), "", OLD);
         assert_eq!(chat_node(None, &test, Build::Never).expect("there"), place.path().join("debug/chat-node"));

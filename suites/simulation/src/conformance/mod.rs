@@ -132,22 +132,6 @@ fn differences(name: EngineName, engine: &Engine) -> Option<String> {
     differ.then(|| format!("the model and {engine} differ:\n{}", lines.join("\n")))
 }
 
-/// A rule that the model has wrong differs every time; what a real engine answers in the middle of a change of its own, as
-/// seconds that tick over between two lines, differs once. Each time is said.
-fn always_differs(name: EngineName, engine: &Engine) -> Option<String> {
-    let mut told = None;
-    for _ in 0..TRIES {
-        told = match thread::scope(|scope| scope.spawn(|| differences(name, engine)).join()) {
-            Ok(differs) => Some(differs?),
-            Err(_) => Some(format!("the script broke down on {engine}")),
-        };
-        let _ = writeln!(io::stderr(), "conformance differs once more: {}", told.as_deref().unwrap_or_default());
-    }
-    told
-}
-
-const TRIES: u32 = 3;
-
 /// Every engine that can be fetched, all at once. In CI one that can't be is a failure; elsewhere it is said, past the test
 /// harness, which shows nothing of a test that passes.
 #[test]
@@ -172,7 +156,7 @@ fn the_model_answers_as_real_servers_do() {
         }
     }
     let wrong: Vec<_> = thread::scope(|scope| {
-        let runs: Vec<_> = engines.iter().map(|(name, engine)| scope.spawn(|| always_differs(*name, engine))).collect();
+        let runs: Vec<_> = engines.iter().map(|(name, engine)| scope.spawn(|| differences(*name, engine))).collect();
         runs.into_iter().filter_map(|run| run.join().expect("a whole script")).collect()
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

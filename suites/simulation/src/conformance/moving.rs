@@ -131,9 +131,10 @@ pub async fn run(halves: &mut Halves) -> Vec<String> {
     script("half moved", halves, HALF_MOVED, &mut said).await;
     halves.operator.move_key("{goes}b").await;
     halves.operator.end(slot()).await;
+    // The subscriber is told without having asked, and its client takes that for the answer to whatever it has asked since.
+    said.push(pushed(&mut halves.pushes).await);
     seen("moved", halves, &mut said).await;
     script("moved", halves, MOVED, &mut said).await;
-    said.push(pushed(&mut halves.pushes).await);
     halves.operator.pause_second(true);
     said.push(until_alone(&mut halves.first).await);
     script("alone", halves, ALONE, &mut said).await;

