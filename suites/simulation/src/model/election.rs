@@ -143,7 +143,7 @@ impl State {
     }
 
     /// The winner takes its primary's slots under the new epoch and says so to all that it can reach.
-    fn promote(&mut self, me: usize, epoch: u64) {
+    pub(super) fn promote(&mut self, me: usize, epoch: u64) {
         let Some(master) = self.servers[me].master() else { return };
         self.tally.promotions += 1;
         self.trace.tell(format!("redis-{} takes the slots of redis-{}, epoch {epoch}", me + 1, master + 1));

@@ -2,13 +2,9 @@
 
 use bytes::Bytes;
 
-#[cfg(test)]
-use super::replication::MasterLink;
 use super::server::Process;
 use super::store::Effect;
 use super::stream::{Id, Stream};
-#[cfg(test)]
-use super::view::Role;
 use super::{Redis, State};
 use crate::network::{Death, Host};
 
@@ -176,6 +172,11 @@ impl Redis {
         self.with(|state| if cut { state.bus_cut.insert((a, b)) } else { state.bus_cut.remove(&(a, b)) });
     }
 
+    /// Two servers can talk: both run, and nothing that is cut lies between them.
+    pub fn in_touch(&self, a: usize, b: usize) -> bool {
+        self.with(|state| state.in_touch(a, b))
+    }
+
     /// Break a replica's link: it connects and synchronises again.
     pub fn detach(&self, replica: usize) {
         let master = self.with(|state| state.servers[replica].master());
@@ -206,18 +207,9 @@ impl Redis {
     /// CLUSTER FAILOVER TAKEOVER at a replica: a new epoch, and nobody is asked.
     pub fn take_over(&self, replica: usize) {
         self.with(|state| {
-            let Some(master) = state.servers[replica].master() else { return };
-            let units: Vec<_> = state.servers[replica].view.owned_by(master).collect();
             state.bump_epoch(replica);
-            let server = &mut state.servers[replica];
-            server.view.peers[replica].role = Role::Primary;
-            server.link = MasterLink::never();
-            server.role_changed.notify_waiters();
-            for unit in units {
-                state.give_unit(replica, unit, replica);
-            }
-            let header = state.header_of(replica);
-            state.learn(master, &header);
+            let epoch = state.servers[replica].view.current_epoch;
+            state.promote(replica, epoch);
         });
     }
 

@@ -78,7 +78,7 @@ pub(super) fn stale_primary(seed: u64) -> Plan {
     let shard = busy_shard(&plan, &mut chance);
     plan.faults = vec![
         fault(2000, chance.between(1800, 2600), Fault::StallThenKill { shard }),
-        fault(8000, chance.between(2500, 3500), Fault::CutOffPrimary { shard, with: 0, reset: false }),
+        fault(8000, chance.between(2500, 3500), Fault::CutOffPrimary { shard, with: 0, way: Way::Both, reset: false }),
     ];
     plan
 }
@@ -87,7 +87,7 @@ pub(super) fn stale_primary(seed: u64) -> Plan {
 pub(super) fn minority_with_a_replica(seed: u64) -> Plan {
     let (mut plan, mut chance) = aimed(seed);
     let shard = busy_shard(&plan, &mut chance);
-    plan.faults = vec![fault(2000, 5000, Fault::CutOffPrimary { shard, with: 1, reset: true })];
+    plan.faults = vec![fault(2000, 5000, Fault::CutOffPrimary { shard, with: 1, way: Way::Both, reset: true })];
     plan
 }
 
@@ -116,7 +116,7 @@ pub(super) fn flagged_once(seed: u64) -> Plan {
         fault(2000, 3000, Fault::CutReplicaBus { shard, nth: 1 }),
         fault(4500, 5500, Fault::CutBus { shard, nth: 1 }),
         fault(4900, 5000, Fault::IsolateNode { node: 1, but: Some(shard) }),
-        fault(cut, 4000, Fault::CutOffPrimary { shard, with: 1, reset: true }),
+        fault(cut, 4000, Fault::CutOffPrimary { shard, with: 1, way: Way::Both, reset: true }),
     ];
     plan
 }
@@ -128,7 +128,7 @@ pub(super) fn alone_with_a_minority(seed: u64) -> Plan {
     let cut = 4500 + chance.between(0, 500);
     plan.faults = vec![
         fault(2500, 6000, Fault::IsolateNode { node: 1, but: Some(shard) }),
-        fault(cut, 4000, Fault::CutOffPrimary { shard, with: 1, reset: true }),
+        fault(cut, 4000, Fault::CutOffPrimary { shard, with: 1, way: Way::Both, reset: true }),
     ];
     plan
 }
@@ -193,7 +193,7 @@ pub(super) fn alone_with_the_old_primary(seed: u64) -> Plan {
     let shard = busy_shard(&plan, &mut chance);
     let at = chance.between(2000, 4000);
     plan.faults = vec![
-        fault(at, 6000, Fault::CutOffPrimary { shard, with: 0, reset: false }),
+        fault(at, 6000, Fault::CutOffPrimary { shard, with: 0, way: Way::Both, reset: false }),
         fault(at, 5000, Fault::IsolateNode { node: 1, but: Some(shard) }),
         fault(at, chance.between(3000, 4000), Fault::PausePrimary { shard }),
     ];
@@ -223,7 +223,7 @@ pub(super) fn one_id_twice(seed: u64) -> Plan {
         fault(cut - 500, 0, Fault::ResetNode { node: 0, shard }),
         behind(cut - 500, 0),
         behind(cut - 500, 1),
-        fault(cut, 5500, Fault::CutOffPrimary { shard, with: 0, reset: false }),
+        fault(cut, 5500, Fault::CutOffPrimary { shard, with: 0, way: Way::Both, reset: false }),
         fault(cut, heard - cut, Fault::IsolateNode { node: 1, but: Some(shard) }),
     ];
     plan

@@ -31,12 +31,19 @@ pub enum Fault {
         shard: usize,
         nth: Nth,
     },
-    /// The primary and its first `with` replicas on one side, all other servers on the other. Chat nodes reach both.
-    /// `reset` breaks the connections, else they hang.
+    /// The primary and its first `with` replicas on one side, all other servers on the other; or only one way. Chat nodes
+    /// reach both. `reset` breaks the connections, else they hang.
     CutOffPrimary {
         shard: usize,
         with: usize,
+        way: Way,
         reset: bool,
+    },
+    /// Nothing goes between two servers, whatever they are; or only one way.
+    CutServers {
+        one: usize,
+        other: usize,
+        way: Way,
     },
     /// Nothing goes between the primary and one replica, bus and replication alike; or only one way.
     CutReplica {
@@ -138,7 +145,10 @@ impl Fault {
             Fault::FastRestart { .. } => "FastRestart",
             Fault::PausePrimary { .. } => "PausePrimary",
             Fault::PauseReplica { .. } => "PauseReplica",
-            Fault::CutOffPrimary { .. } => "CutOffPrimary",
+            Fault::CutOffPrimary { way: Way::Both, .. } => "CutOffPrimary",
+            Fault::CutOffPrimary { .. } => "CutOffPrimary (one way)",
+            Fault::CutServers { way: Way::Both, .. } => "CutServers",
+            Fault::CutServers { .. } => "CutServers (one way)",
             Fault::CutReplica { way: Way::Both, .. } => "CutReplica",
             Fault::CutReplica { .. } => "CutReplica (one way)",
             Fault::StallThenKill { .. } => "StallThenKill",
@@ -166,13 +176,16 @@ impl Fault {
 
 /// The kinds of the mix. A restart before the failover is not among them: with the append-only file it would look safe
 /// here, since the fsync window is not modelled, and it is not (docs/delivery.md, "Settings that the promise needs").
-pub const MIXED: [&str; 26] = [
+pub const MIXED: [&str; 29] = [
     "KillPrimary (machine)",
     "KillPrimary",
     "KillReplica",
     "PausePrimary",
     "PauseReplica",
     "CutOffPrimary",
+    "CutOffPrimary (one way)",
+    "CutServers",
+    "CutServers (one way)",
     "CutReplica",
     "CutReplica (one way)",
     "StallThenKill",
@@ -225,11 +238,12 @@ impl fmt::Display for Fault {
             Fault::FastRestart { shard } => write!(out, "{} is killed and started again at once", primary(shard)),
             Fault::PausePrimary { shard } => write!(out, "{} hangs", primary(shard)),
             Fault::PauseReplica { shard, nth } => write!(out, "{} hangs", replica(shard, nth)),
-            Fault::CutOffPrimary { shard, with, reset } => {
+            Fault::CutOffPrimary { shard, with, way, reset } => {
                 let how = if *reset { ", connections reset" } else { "" };
                 let side = if *with == 0 { String::new() } else { format!(", with {with} of its replicas,") };
-                write!(out, "{}{side} is cut off from all other servers{how}", primary(shard))
+                write!(out, "{}{side} and all other servers: {way}{how}", primary(shard))
             }
+            Fault::CutServers { one, other, way } => write!(out, "redis-{} and redis-{}: {way}", one + 1, other + 1),
             Fault::CutReplica { shard, nth, way } => write!(out, "{} and its primary: {way}", replica(shard, nth)),
             Fault::StallThenKill { shard } => write!(out, "{} replicates nothing more, and dies then", primary(shard)),
             Fault::Lag { shard, ms } => write!(out, "{} replicates {ms} ms late", primary(shard)),

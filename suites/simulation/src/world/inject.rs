@@ -70,6 +70,10 @@ impl Stage {
                 self.happens(&planned.fault, true);
                 self.cut(&links, Way::Both, window).await;
             }
+            Fault::CutServers { one, other, way } => {
+                self.happens(&planned.fault, self.redis.in_touch(one, other));
+                self.cut(&[(self.host(one), self.host(other))], way, window).await;
+            }
             Fault::SpoilElections { shard, nth } => {
                 let spoiled = self.spoil_elections(shard, nth, window).await;
                 self.happens(&planned.fault, spoiled);
@@ -123,6 +127,7 @@ impl Stage {
             Fault::Migrate { room, .. } => Some(self.redis.primary_of_slot(slot_of_room(&self.rooms[*room]))),
             Fault::CrashNode { .. }
             | Fault::IsolateNode { .. }
+            | Fault::CutServers { .. }
             | Fault::SpoilElections { .. }
             | Fault::Trim { .. }
             | Fault::CutClient { .. }
@@ -148,7 +153,7 @@ impl Stage {
                 let primary = self.redis.primary_of_shard(shard);
                 self.cut_bus(primary, &[server], window).await;
             }
-            Fault::CutOffPrimary { with, reset, .. } => self.cut_off(server, with, reset, window).await,
+            Fault::CutOffPrimary { with, way, reset, .. } => self.cut_off(server, with, way, reset, window).await,
             Fault::CutReplica { shard, way, .. } => {
                 let primary = self.redis.primary_of_shard(shard);
                 self.cut(&[(self.host(server), self.host(primary))], way, window).await;
@@ -172,6 +177,7 @@ impl Stage {
             Fault::Migrate { room, pace_ms } => self.migrate(room, pace_ms).await,
             Fault::CrashNode { .. }
             | Fault::IsolateNode { .. }
+            | Fault::CutServers { .. }
             | Fault::SpoilElections { .. }
             | Fault::Trim { .. }
             | Fault::CutClient { .. }
@@ -273,7 +279,7 @@ impl Stage {
         }
     }
 
-    async fn cut_off(&self, primary: usize, with: usize, reset: bool, window: Duration) {
+    async fn cut_off(&self, primary: usize, with: usize, way: Way, reset: bool, window: Duration) {
         let mut side = vec![primary];
         side.extend(self.redis.replicas_of(primary).into_iter().take(with));
         let links: Vec<_> = side
@@ -285,7 +291,7 @@ impl Stage {
                 self.net().reset(*here, *there);
             }
         }
-        self.cut(&links, Way::Both, window).await;
+        self.cut(&links, way, window).await;
     }
 
     async fn cut_bus(&self, server: usize, from: &[usize], window: Duration) {

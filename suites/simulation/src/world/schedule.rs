@@ -33,7 +33,7 @@ pub fn mixed(chance: &mut Chance, bounds: &Bounds) -> Vec<Planned> {
             continue;
         }
         let shard = chance.index(bounds.shards);
-        let (fault, lasts, mut heals) = of_shard(chance, shard, bounds.replicas);
+        let (fault, lasts, mut heals) = of_shard(chance, shard, bounds.shards, bounds.replicas);
         if chance.percent(12)
             && let Some(dies) = misses_its_primary(&fault, at, lasts)
         {
@@ -89,7 +89,7 @@ pub fn mixed(chance: &mut Chance, bounds: &Bounds) -> Vec<Planned> {
 }
 
 /// An episode of one shard, how long it lasts, and how long until the shard may have its next.
-fn of_shard(chance: &mut Chance, shard: usize, replicas: usize) -> (Fault, u64, u64) {
+fn of_shard(chance: &mut Chance, shard: usize, shards: usize, replicas: usize) -> (Fault, u64, u64) {
     let nth = chance.index(replicas);
     let machine = chance.percent(40);
     let long = chance.between(200, 6000);
@@ -100,10 +100,17 @@ fn of_shard(chance: &mut Chance, shard: usize, replicas: usize) -> (Fault, u64, 
         40..=57 => (Fault::PausePrimary { shard }, long, 4000),
         58..=69 => {
             let (with, reset) = (chance.index(replicas + 1), chance.percent(50));
-            (Fault::CutOffPrimary { shard, with, reset }, long, 4000)
+            let way = if chance.percent(60) { Way::Both } else { way(chance) };
+            (Fault::CutOffPrimary { shard, with, way, reset }, long, 4000)
         }
-        70..=75 => (Fault::CutPrimaryBus { shard }, long, 4000),
-        76..=79 => (Fault::KillReplica { shard, nth, machine }, long, 3000),
+        70..=73 => (Fault::CutPrimaryBus { shard }, long, 4000),
+        74..=76 => {
+            let servers = shards * (1 + replicas);
+            let one = chance.index(servers);
+            let other = (one + 1 + chance.index(servers - 1)) % servers;
+            (Fault::CutServers { one, other, way: way(chance) }, long, 4000)
+        }
+        77..=79 => (Fault::KillReplica { shard, nth, machine }, long, 3000),
         80..=83 => (Fault::CutReplicaBus { shard, nth }, long, 3000),
         _ => {
             let (fault, lasts) = quiet(chance, shard, replicas);
