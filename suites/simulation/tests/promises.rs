@@ -85,6 +85,23 @@ fn episodes_of_shards_do_not_overlap() {
     }
 }
 
+/// Elections that fail by chance can outlast what a schedule foresees.
+#[test]
+fn no_second_shard_loses_its_primary_before_the_first_is_replaced() {
+    let kill = |shard| Fault::KillPrimary { shard, machine: false };
+    let mut plan = Plan::quiet(1);
+    plan.redis.persisted = false;
+    plan.faults = vec![
+        Planned { at: 3000, lasts: 9000, fault: Fault::SpoilElections { shard: 0, nth: None } },
+        Planned { at: 3000, lasts: 500, fault: kill(0) },
+        Planned { at: 9000, lasts: 500, fault: kill(1) },
+        Planned { at: 22_000, lasts: 500, fault: kill(1) },
+    ];
+    let report = play(&plan, false);
+    assert_eq!(report.happened.get("KillPrimary"), Some(&2), "{}", report.line());
+    all_good("the second kill is passed over", &[report]);
+}
+
 #[test]
 fn each_rule_that_is_left_out_is_caught() {
     let caught = |control: &Control| {

@@ -201,8 +201,7 @@ impl Redis {
     }
 }
 
-/// What only the conformance script does: no world has an operator who overrules the cluster.
-#[cfg(test)]
+/// What an operator does.
 impl Redis {
     /// CLUSTER FAILOVER TAKEOVER at a replica: a new epoch, and nobody is asked.
     pub fn take_over(&self, replica: usize) {
@@ -213,6 +212,23 @@ impl Redis {
         });
     }
 
+    /// The same where nobody was elected: the replica that holds most takes the place of a primary that is gone, before
+    /// that one comes back (redis.io/docs/latest/commands/cluster-failover).
+    pub fn take_over_from(&self, primary: usize) {
+        if self.replaced(primary) {
+            return;
+        }
+        let heir = self.with(|state| {
+            let running = state.replicas_of(primary).into_iter().filter(|replica| state.servers[*replica].running());
+            running.max_by_key(|replica| state.servers[*replica].offset)
+        });
+        if let Some(heir) = heir {
+            self.trace.tell(format!("an operator has redis-{} take over from redis-{}", heir + 1, primary + 1));
+            self.take_over(heir);
+        }
+    }
+
+    #[cfg(test)]
     pub fn allow_reads_when_down(&self) {
         self.with(|state| state.settings.reads_when_down = true);
     }

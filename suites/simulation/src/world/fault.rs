@@ -136,6 +136,20 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The shard that may lose or miss its primary by this.
+    pub fn costs_primary(&self) -> Option<usize> {
+        match self {
+            Fault::KillPrimary { shard, .. }
+            | Fault::FastRestart { shard }
+            | Fault::PausePrimary { shard }
+            | Fault::CutOffPrimary { shard, .. }
+            | Fault::CutPrimaryBus { shard }
+            | Fault::StallThenKill { shard }
+            | Fault::LagThenKill { shard, .. } => Some(*shard),
+            _ => None,
+        }
+    }
+
     /// Its name, as `{:?}` begins it.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -121,14 +121,8 @@ fn of_shard(chance: &mut Chance, shard: usize, shards: usize, replicas: usize) -
 
 /// When a shard begins to miss its primary by this fault, if it may.
 fn misses_its_primary(fault: &Fault, at: u64, lasts: u64) -> Option<u64> {
-    match fault {
-        Fault::KillPrimary { .. }
-        | Fault::PausePrimary { .. }
-        | Fault::CutOffPrimary { .. }
-        | Fault::CutPrimaryBus { .. } => Some(at),
-        Fault::StallThenKill { .. } | Fault::LagThenKill { .. } => Some(at + lasts),
-        _ => None,
-    }
+    let only_then = matches!(fault, Fault::StallThenKill { .. } | Fault::LagThenKill { .. });
+    fault.costs_primary().map(|_| if only_then { at + lasts } else { at })
 }
 
 /// What costs no primary.
