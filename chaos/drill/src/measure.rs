@@ -12,7 +12,7 @@ use chaos_observe::{
     history::{Lane, Mark, Message},
 };
 
-use crate::schedule::{PromotionSeen, Schedule};
+use crate::schedule::{PromotionSeen, RoleSeen, Schedule};
 
 /// From the promotion to the first ack of a message in a room of that shard; `None` when none came.
 pub(crate) fn acks_back(schedule: &Schedule, history: &History, promotion: &PromotionSeen) -> Option<Duration> {
@@ -21,6 +21,32 @@ pub(crate) fn acks_back(schedule: &Schedule, history: &History, promotion: &Prom
     let here = |message: u32| rooms.contains(&history.messages[message as usize].room);
     let after = history.acks.iter().filter(|ack| ack.at >= promoted && here(ack.message));
     after.map(|ack| ack.at.since(promoted)).min()
+}
+
+/// Two elections are one event when the second is won within this: a candidate has its votes by then, or never.
+const AS_WELL: Duration = Duration::from_secs(2);
+/// How often an engine looks whether a copy has arrived that it sends or loads (`replicationCron`).
+const REPLICATION_CRON: Duration = Duration::from_secs(1);
+
+/// Another replica that won an election of the shard beside the one that was promoted. Engines lend their votes to two
+/// candidates that ask at nearly the same time; the higher epoch keeps the slots.
+pub(crate) fn won_as_well<'s>(schedule: &'s Schedule, promotion: &PromotionSeen) -> Option<&'s RoleSeen> {
+    let promoted = promotion.promoted_at?;
+    let beside = |role: &&RoleSeen| {
+        let here = role.role == "primary" && role.shard == Some(promotion.shard);
+        let known = role.server == promotion.from || Some(&role.server) == promotion.to.as_ref();
+        here && !known && (promoted..=promoted.plus(AS_WELL)).contains(&role.at)
+    };
+    schedule.roles.iter().find(beside)
+}
+
+/// What is allowed beyond the budget of acks: the loser of two elections has a history of its own, and must synchronise
+/// in full before the winner has a second copy.
+pub(crate) fn acks_more(schedule: &Schedule, promotion: &PromotionSeen) -> Duration {
+    let (Some(other), Some(promoted)) = (won_as_well(schedule, promotion), promotion.promoted_at) else {
+        return Duration::ZERO;
+    };
+    other.at.since(promoted) + REPLICATION_CRON
 }
 
 /// The longest time without an ack in any room of the shard, between `from` and `to`, and when it began.

@@ -76,11 +76,12 @@ fn acks_back(plan: &Plan, schedule: &Schedule, history: &History, seen: &Promoti
     let budget = plan.budget(BudgetName::Acks).filter(|_| !schedule.rooms.is_empty())?;
     let from = seen.promoted_at?;
     let back = measure::acks_back(schedule, history, seen);
+    let more = measure::acks_more(schedule, seen);
     Some(Measured {
         name: format!("acks back after the promotion of shard {}", seen.shard),
         fault: Some(seen.fault.clone()),
         from,
         to: back.map(|back| from.plus(back)),
-        latest_ms: millis(budget.latest),
+        latest_ms: millis(budget.latest) + more.as_millis() as u64,
     })
 }

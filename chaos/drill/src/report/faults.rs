@@ -72,6 +72,14 @@ fn promoted(plan: &Plan, schedule: &Schedule, history: &History, promotion: &Pro
         Some(back) => write!(text, " · acks back {} after it{}", seconds(back), against(plan, BudgetName::Acks)),
         None => write!(text, " · no ack came back"),
     };
+    if let Some(other) = measure::won_as_well(schedule, promotion) {
+        let more = seconds(measure::acks_more(schedule, promotion));
+        let _ = write!(
+            text,
+            "\n      {} won an election too: {more} more for acks, since the loser of the two has to synchronise in full",
+            other.server
+        );
+    }
     let end = schedule.load_ended.unwrap_or(history.end);
     let (_, silence) = measure::longest_silence(schedule, history, shard, promotion.killed_at, end);
     let _ = write!(text, "\n      users of the shard waited {} at most without any ack\n", seconds(silence));

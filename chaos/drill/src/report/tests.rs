@@ -178,6 +178,30 @@ fn a_fault_is_told_with_its_evidence_and_its_times() {
     says(&text, &["acks back 0.01 s after it (budget 500ms)", "without any ack"]);
 }
 
+/// One that wins beside the promoted replica costs a full synchronisation; one that says so at another time, or the old
+/// primary when it wakes, does not.
+#[test]
+fn who_won_an_election_as_well_is_told_and_gives_acks_more_time() {
+    let with = |ms, server: &str| {
+        let mut schedule = schedule();
+        let (server, role) = (server.to_owned(), "primary".to_owned());
+        schedule.roles.push(RoleSeen { at: at(ms), server, role, shard: Some(1), epoch: 8 });
+        schedule
+    };
+    let allowed = |schedule: &Schedule| {
+        let drill = load("primary-kill", &Overrides::default()).expect("a sound drill");
+        let plan = Plan::of(drill, None, String::new());
+        question::of(&plan, schedule, &history(false)).measured[0].latest_ms
+    };
+    let won = with(5_060, "redis-5");
+    assert_eq!(allowed(&won), 500 + 10 + 1_000);
+    says(&report_of(false, &won).0, &["redis-5 won an election too: 1.01 s more for acks"]);
+    for not in [schedule(), with(9_000, "redis-5"), with(5_060, "redis-1"), with(5_060, "redis-4")] {
+        assert_eq!(allowed(&not), 500);
+        assert!(!report_of(false, &not).0.contains("won an election too"));
+    }
+}
+
 #[test]
 fn a_late_harness_leaves_the_rules_on_safety_standing() {
     let (text, junit) = report_of(false, &Schedule { own_lag_ms: 156, ..schedule() });
