@@ -51,7 +51,7 @@ async fn read(crowd: Arc<Crowd>, room: usize, seed: u64, deadline: Instant) -> R
     }
     Err(unread(match beginnings.first() {
         Some(first) => format!("history after {first} is no longer held"),
-        None => "nobody ever joined it".to_owned(),
+        None => "no member was told an offset when it joined".to_owned(),
     }))
 }
 
