@@ -21,9 +21,9 @@ pub fn sweep(
         for _ in 0..threads {
             let (to, next, plan, end) = (to.clone(), &next, &plan, seeds.end);
             scope.spawn(move || {
-                loop {
-                    let seed = next.fetch_add(1, Relaxed);
-                    if seed >= end || to.send(play(&plan(seed), false)).is_err() {
+                let more = || next.fetch_update(Relaxed, Relaxed, |seed| (seed < end).then(|| seed + 1));
+                while let Ok(seed) = more() {
+                    if to.send(play(&plan(seed), false)).is_err() {
                         return;
                     }
                 }

@@ -48,6 +48,11 @@ fn mixed_faults_break_no_promise() {
     assert!(promotions >= 5 && resumed >= 50, "too quiet: {promotions} promotions, {resumed} sessions resumed");
 }
 
+#[test]
+fn a_sweep_ends_where_seeds_end() {
+    assert_eq!(played(u64::MAX - 2..u64::MAX, |seed| Plan { chat_ms: 500, ..Plan::quiet(seed) }).len(), 2);
+}
+
 /// In the plans alone, which cost nothing; that they find their targets is counted where worlds are played.
 #[test]
 fn every_kind_of_fault_is_in_the_mix() {
