@@ -1,0 +1,136 @@
+//! Every command of an operator, on a cluster that lives: what it did is seen from outside, and undone.
+
+use std::fs;
+
+use chaos_checkers::Outcome;
+use chaos_cluster::Server;
+use chaos_drill::Stop;
+
+use super::{
+    DRILL, staged,
+    staging::{EVERYTHING, Staging},
+};
+use crate::warm::{Set, play};
+
+const VERBS: &str = r#"
+[[step]]
+at = "1s"
+inject = { pause = { redis = "primary_of_busiest_room" } }
+heal_after = "5s"
+[[step]]
+on = "healed"
+then = "2s"
+inject = { cut = { redis = "primary_of_busiest_room" } }
+heal_after = "5s"
+[[step]]
+on = "healed"
+then = "2s"
+inject = { terminate = { redis = "primary_of_busiest_room" } }
+heal_after = "4s"
+[[step]]
+on = "healed"
+then = "2s"
+inject = { restart = { chat = 2 } }
+heal_after = "1s"
+[expect]"#;
+
+/// A signal is sent by the command itself; links are cut, and processes started, by whoever runs the cluster.
+const ACTS: &str = r#"pause = ["./signal", "STOP", "{name}"], wake = ["./signal", "CONT", "{name}"], stop = ["./signal", "TERM", "{name}"], start = ["./ask", "start", "{name}"], cut = ["./ask", "cut", "{name}"], heal = ["./ask", "heal", "{name}"]"#;
+
+/// The usual drill with other faults.
+fn with(steps: &str) -> String {
+    let (before, rest) = DRILL.split_once("[[step]]").expect("its step");
+    format!("{before}{steps}{}", rest.split_once("[expect]").expect("what it expects").1)
+}
+
+#[test]
+fn hanging_cut_off_and_stopped_servers_are_seen_from_outside_and_put_back() {
+    staged(async |staging| {
+        let file = staging.file_with(ACTS, EVERYTHING);
+        let drill = staging.drill(&file, &with(VERBS)).await.unwrap_or_else(|wrong| panic!("{wrong}"));
+        let judged = staging.play(drill, Stop::default()).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(judged.verdict.outcome, Outcome::Pass, "{}", judged.report);
+        println!("{}", judged.report);
+        let restarted = staging.restarted();
+        let [Server::Redis(_), Server::Chat(2)] = restarted[..] else { panic!("restarted: {restarted:?}") };
+        for seen in [
+            "accept connections and do not answer",
+            " failing",
+            &format!("{} (Connection refused", restarted[0]),
+            "chat-2 is life 2, was life 1",
+        ] {
+            assert!(judged.report.contains(seen), "{seen:?} is not in\n{}", judged.report);
+        }
+        let commands = staging.commands();
+        let struck = |line: &str| commands.lines().filter(|given| given.starts_with(line)).count();
+        for once in ["$ ./signal STOP", "$ ./signal CONT", "$ ./ask cut", "$ ./ask heal"] {
+            assert_eq!(struck(once), 1, "{once} in\n{commands}");
+        }
+        for twice in ["$ ./signal TERM", "$ ./ask start"] {
+            assert_eq!(struck(twice), 2, "{twice} in\n{commands}");
+        }
+        assert!(!staging.latest().join("put-back.sh").exists());
+    });
+}
+
+#[test]
+fn commands_that_end_well_and_do_nothing_are_no_faults_and_in_no_ones_way() {
+    staged(async |staging| {
+        let acts =
+            ["pause", "wake", "stop", "start", "cut", "heal"].map(|act| format!("{act} = [\"true\", \"{act}\"]"));
+        let file = staging.file_with(&acts.join(", "), EVERYTHING);
+        let drill = staging.drill(&file, &with(VERBS)).await.unwrap_or_else(|wrong| panic!("{wrong}"));
+        let judged = staging.play(drill, Stop::default()).await.unwrap_or_else(|error| panic!("{error}"));
+        println!("{}", judged.report);
+        assert_eq!(judged.verdict.outcome, Outcome::Unknown, "{}", judged.report);
+        assert_eq!(staging.restarted(), []);
+        assert!(!staging.latest().join("put-back.sh").exists());
+    });
+}
+
+/// All that it needs, and no key.
+const RIGHTS: &str = "resetchannels -@all +ping +info +cluster|myid +cluster|nodes +cluster|info +config|get";
+const PASSWORD: &str = "s3cret-of-the-drill";
+
+#[test]
+fn a_user_with_the_least_rights_is_enough_and_its_password_is_told_nowhere() {
+    if crate::warm::in_containers() {
+        return crate::wait::not_tested("a deployment of containers: the backend external knows no difference");
+    }
+    play(async {
+        let mut set = Set::usual();
+        // A second line, by which nobody gets in who forgets to log in.
+        let users = format!("drill on >{PASSWORD} {RIGHTS}\nuser default on nopass ~* &* +@all -config|get");
+        set.redis.settings.insert("user".to_owned(), users);
+        let staging = Staging::of(set).await;
+        let acts = r#"kill = ["./ask", "kill", "{name}"], start = ["./ask", "start", "{name}"]"#;
+        let file = staging.file_with(acts, EVERYTHING);
+        let text = fs::read_to_string(&file).expect("a file");
+
+        let nobody = staging.drill(&file, DRILL).await.expect_err("nobody logs in").to_string();
+        assert!(nobody.contains("redis-9") && nobody.contains("CONFIG GET cluster-node-timeout"), "{nobody}");
+        let login = "[redis]\nuser = \"drill\"\npassword_file = \"password\"\n";
+        fs::write(&file, text.replace("[redis]\n", login)).expect("written");
+        let missing = staging.drill(&file, DRILL).await.expect_err("no file").to_string();
+        assert!(missing.contains("password: No such file"), "{missing}");
+        fs::write(staging.folder.path().join("password"), "wr0ng\n").expect("written");
+        let wrong = staging.drill(&file, DRILL).await.expect_err("another password").to_string();
+        assert_eq!(wrong.matches("refuses the user or the password").count(), 9, "{wrong}");
+
+        fs::write(staging.folder.path().join("password"), format!("{PASSWORD}\nnot the password\n")).expect("written");
+        let drill = staging.drill(&file, DRILL).await.unwrap_or_else(|wrong| panic!("{wrong}"));
+        let judged = staging.play(drill, Stop::default()).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(judged.verdict.outcome, Outcome::Pass, "{}", judged.report);
+        assert!(matches!(staging.restarted()[..], [Server::Redis(_)]));
+        let mut files = vec![fs::canonicalize(staging.latest()).expect("a run")];
+        while let Some(path) = files.pop() {
+            if path.is_dir() {
+                files.extend(fs::read_dir(&path).expect("a folder").flatten().map(|entry| entry.path()));
+            } else {
+                let bytes = fs::read(&path).expect("a file");
+                let told = bytes.windows(PASSWORD.len()).any(|part| part == PASSWORD.as_bytes());
+                assert!(!told, "{} tells the password", path.display());
+            }
+        }
+    });
+}
