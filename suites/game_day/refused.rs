@@ -26,7 +26,6 @@ async fn ends_in_the_second(staging: &Staging, kill_of_chat: &str, within: &str)
     let ended = staging.play(drill, Stop::default()).await.expect_err("a command failed");
     assert_eq!(ended.exit(), Exit::Harness, "{ended}");
     assert!(!staging.latest().join("put-back.sh").exists(), "{ended}");
-    println!("{ended}");
     ended.to_string()
 }
 

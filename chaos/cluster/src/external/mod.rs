@@ -184,6 +184,11 @@ impl External {
         left
     }
 
+    /// When it was last seen to serve.
+    pub(crate) fn served(&self, server: Server) -> Option<Instant> {
+        self.acting.lookout.last(server)?.served
+    }
+
     /// Until no command is under way any more, and every server was looked at since.
     pub(crate) async fn settled(&self) {
         drop(self.acting.turn.lock().await);

@@ -95,6 +95,7 @@ impl Stage<'_> {
             // Before it bites: a promotion may be told before this task runs again.
             self.primaries_lost(&fault.injected);
             self.shown(fault.injected.bite(&self.scene())).await.map_err(failed)?;
+            self.still_served(&fault.injected);
             fault.heal_at = heal_after.map(|after| Instant::now() + after);
             self.shown(self.prove(&mut fault.injected)).await;
         }
@@ -112,6 +113,20 @@ impl Stage<'_> {
                 continue;
             };
             self.watch.lost(Lost { fault: injected.id.clone(), server: struck.server, slot, at: injected.on });
+        }
+    }
+
+    /// Until when: whoever is asked to go takes leave first, and a command of somebody else's takes its time.
+    fn still_served(&self, injected: &Injected) {
+        for server in injected.servers() {
+            let goes = || matches!(injected.inject, Inject::Terminate(_)).then(|| self.clock.now());
+            let served = match self.cluster.last_served(server) {
+                Some(served) => Some(self.clock.at(served)),
+                None => goes(),
+            };
+            if let Some(served) = served {
+                self.watch.served(&injected.id, server, served);
+            }
         }
     }
 
