@@ -149,13 +149,15 @@ fn what_cannot_be_put_back_is_told_with_the_command_to_run() {
         let broken =
             fs::read_to_string(&file).expect("a file").replace("\"./ask\", \"start\"", "\"./ask-in-vain\", \"start\"");
         fs::write(&file, broken).expect("written");
+        let refused = staging.drill(&file, DRILL).await.expect_err("there is no such program").to_string();
+        assert!(refused.contains("the command for `start`: ./ask-in-vain cannot be run: No such file"), "{refused}");
+        staging.write_program("ask-in-vain", "#!/bin/sh\necho nobody hears; exit 1\n");
         let drill = staging.drill(&file, DRILL).await.unwrap_or_else(|wrong| panic!("{wrong}"));
         let ended = staging.play(drill, Stop::default()).await.expect_err("nobody started it").to_string();
         let pids = staging.pids();
         let gone = *pids.iter().find(|(_, pid)| pid.is_none()).expect("it is still gone").0;
         assert!(ended.contains(&format!("{gone}: ./ask-in-vain start {gone}")), "{ended}");
-        fs::rename(staging.folder.path().join("ask"), staging.folder.path().join("ask-in-vain")).expect("mended");
-        fs::write(staging.folder.path().join("ask-in-vain"), ASK_AND_GO).expect("written");
+        staging.write_program("ask-in-vain", ASK_AND_GO);
         let script = Command::new("sh").arg(staging.latest().join("put-back.sh")).status().expect("a shell");
         assert!(script.success());
         staging.operate_once().await;

@@ -58,12 +58,19 @@ fn a_stop_file_ends_the_drill_and_puts_everything_back() {
             eventually("a primary that is gone", gone).await;
             fs::write(staging.folder.path().join("stop"), "").expect("written");
         };
-        let (ended, ()) = tokio::join!(staging.play(drill, Stop::default()), enough);
+        let (ended, ()) = tokio::join!(staging.play(drill.clone(), Stop::default()), enough);
         let ended = ended.expect_err("it was stopped");
         let RunError::Aborted { why, healed, .. } = &ended else { panic!("{ended}") };
         assert!(why.contains("the stop file") && why.ends_with("/stop is there"), "{ended}");
         assert_eq!((healed.as_str(), ended.exit()), ("everything is healed", Exit::Aborted), "{ended}");
         assert!(matches!(staging.restarted()[..], [Server::Redis(_)]));
         assert!(!staging.latest().join("put-back.sh").exists());
+
+        // Whoever forgets it there is not asked to go on.
+        let ended_in = fs::canonicalize(staging.latest()).expect("a run");
+        let refused = staging.play(drill, Stop::default()).await.expect_err("it is still there");
+        assert_eq!(refused.exit(), Exit::Usage, "{refused}");
+        assert!(refused.to_string().ends_with("/stop is there; nothing was touched"), "{refused}");
+        assert_eq!(fs::canonicalize(staging.latest()).expect("a run"), ended_in, "a run was begun");
     });
 }

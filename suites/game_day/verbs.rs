@@ -126,6 +126,9 @@ fn a_user_with_the_least_rights_is_enough_and_its_password_is_told_nowhere() {
         fs::write(&file, text.replace("[redis]\n", login)).expect("written");
         let missing = staging.drill(&file, DRILL).await.expect_err("no file").to_string();
         assert!(missing.contains("password: No such file"), "{missing}");
+        fs::write(staging.folder.path().join("password"), "\n").expect("written");
+        let empty = staging.drill(&file, DRILL).await.expect_err("no password").to_string();
+        assert!(empty.contains("password: its first line is empty"), "{empty}");
         fs::write(staging.folder.path().join("password"), "wr0ng\n").expect("written");
         let wrong = staging.drill(&file, DRILL).await.expect_err("another password").to_string();
         assert_eq!(wrong.matches("refuses the user or the password").count(), 9, "{wrong}");

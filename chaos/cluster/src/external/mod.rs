@@ -201,8 +201,8 @@ impl External {
 
     /// Why the run must end now.
     pub(crate) fn overstayed(&self) -> Option<String> {
-        let Deployment { name, folder, radius, .. } = &self.acting.deployment;
-        if let Some(file) = radius.stop_file.as_ref().map(|file| folder.join(file)).filter(|file| file.exists()) {
+        let Deployment { name, radius, .. } = &self.acting.deployment;
+        if let Some(file) = self.acting.deployment.stop_file().filter(|file| file.exists()) {
             return Some(format!("the stop file {} is there", file.display()));
         }
         let out = self.acting.out().into_iter();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use chaos_faults::{Inject, Injected, RedisTarget, ReplicationDelay, Scene};
+use chaos_faults::{Inject, Injected, RedisTarget, ReplicationDelay, Scene, Sign};
 use chaos_observe::{
     Length,
     journal::What,
@@ -130,9 +130,13 @@ impl Stage<'_> {
         }
     }
 
-    /// Asks every fault that still lacks a sign.
+    /// Asks every fault that still lacks a sign, or took a primary whose successor has not been told yet.
     async fn look(&mut self) {
-        for fault in self.open.lock().await.iter_mut().filter(|fault| !fault.injected.missing().is_empty()) {
+        let lacks = |fault: &Injected| {
+            let replaced = !fault.inject.takes_a_primary() || fault.has(Sign::ReplicaPromoted);
+            fault.off.is_none() && !(replaced && fault.missing().is_empty())
+        };
+        for fault in self.open.lock().await.iter_mut().filter(|fault| lacks(&fault.injected)) {
             self.prove(&mut fault.injected).await;
         }
         self.write_down();
