@@ -120,6 +120,8 @@ fn an_image_that_is_nowhere_is_named_with_the_engines_reason() {
             (404, r#"{"message":"No such image: no-such-image:1"}"#)
         }
     });
-    let told = refused(&place, &socket, |command| drop(command.env("HOLDFAST_REDIS_IMAGE", "no-such-image:1")));
+    let told = refused(&place, &socket, |command| {
+        command.env("HOLDFAST_REDIS_IMAGE", "no-such-image:1");
+    });
     assert!(told.contains("the image no-such-image:1: pull access denied for no-such-image"), "{told}");
 }
