@@ -17,9 +17,8 @@ async fn ends_in_the_second(staging: &Staging, kill_of_chat: &str, within: &str)
     let text = DRILL.replace("heal_after = \"4s\"", "heal_after = \"20s\"").replace("\n[expect]", &overlapping);
     let file = staging.file(KILL, EVERYTHING);
     let text_of_file = fs::read_to_string(&file).expect("a file");
-    let odd = format!(
-        "within = \"{within}\"\nchat-2 = {{ kill = [{kill_of_chat}], start = [\"./ask\", \"start\", \"{{name}}\"] }}\n[blast_radius]"
-    );
+    let odd = format!("kill = [{kill_of_chat}], start = [\"./ask\", \"start\", \"{{name}}\"]");
+    let odd = format!("within = \"{within}\"\nchat-2 = {{ {odd} }}\n[blast_radius]");
     let text_of_file = text_of_file.replace("at_once = 1", "at_once = 2").replace("[blast_radius]", &odd);
     fs::write(&file, text_of_file).expect("written");
     let drill = staging.drill(&file, &text).await.unwrap_or_else(|wrong| panic!("{wrong}"));

@@ -36,7 +36,17 @@ heal_after = "1s"
 
 /// A signal is sent by the command itself, and by one that takes its time: what is measured of the cluster must not have
 /// that in it. Links are cut, and processes started, by whoever runs the cluster.
-const ACTS: &str = r#"pause = ["./signal", "STOP", "{name}"], wake = ["./signal", "CONT", "{name}"], stop = ["sh", "-c", "sleep 2; ./signal TERM {name}"], start = ["./ask", "start", "{name}"], cut = ["./ask", "cut", "{name}"], heal = ["./ask", "heal", "{name}"]"#;
+fn acts() -> String {
+    let acts = [
+        r#"pause = ["./signal", "STOP", "{name}"]"#,
+        r#"wake = ["./signal", "CONT", "{name}"]"#,
+        r#"stop = ["sh", "-c", "sleep 2; ./signal TERM {name}"]"#,
+        r#"start = ["./ask", "start", "{name}"]"#,
+        r#"cut = ["./ask", "cut", "{name}"]"#,
+        r#"heal = ["./ask", "heal", "{name}"]"#,
+    ];
+    acts.join(", ")
+}
 
 /// The usual drill with other faults.
 fn with(steps: &str) -> String {
@@ -47,7 +57,7 @@ fn with(steps: &str) -> String {
 #[test]
 fn hanging_cut_off_and_stopped_servers_are_seen_from_outside_and_put_back() {
     staged(async |staging| {
-        let file = staging.file_with(ACTS, EVERYTHING);
+        let file = staging.file_with(&acts(), EVERYTHING);
         let drill = staging.drill(&file, &with(VERBS)).await.unwrap_or_else(|wrong| panic!("{wrong}"));
         let judged = staging.play(drill, Stop::default()).await.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(judged.verdict.outcome, Outcome::Pass, "{}", judged.report);
