@@ -189,7 +189,7 @@ fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
         err(&output)
     };
     let told = refused(&["--deployment", &nowhere.display().to_string()]);
-    for part in ["redis-1 at 127.0.0.1:11 does not answer", "chat-3 at 127.0.0.3:3000 does not answer", "12 mistakes"] {
+    for part in ["./chat cannot be run: No such file", "chat-3 at 127.0.0.3:3000 does not answer", "13 mistakes"] {
         assert!(told.contains(part), "{part} is not in:\n{told}");
     }
     assert!(refused(&[]).contains("`external` needs a deployment: `--deployment FILE`"));

@@ -39,11 +39,14 @@ impl Deployed {
         self.engine.clone()
     }
 
-    /// Whether `given` is its name: who touches a deployment says which.
+    /// Whether `given` is its name: who touches a deployment says which. And whether nobody said stop.
     pub fn confirmed(&self, given: Option<&str>) -> Result<(), String> {
         let name = &self.deployment.name;
         match given {
-            Some(given) if given == name => Ok(()),
+            Some(given) if given == name => match self.deployment.stop_file().filter(|file| file.exists()) {
+                Some(file) => Err(format!("the stop file {} is there; nothing was touched", file.display())),
+                None => Ok(()),
+            },
             Some(given) => Err(format!("`--yes-this-is {given}`: this deployment is {name}; nothing was touched")),
             None => Err(format!("nothing was touched: `--yes-this-is {name}` runs it")),
         }

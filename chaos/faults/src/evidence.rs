@@ -63,7 +63,11 @@ pub(crate) fn gone(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
 
 /// All of them hang.
 pub(crate) fn stopped(scene: &Scene<'_>, aim: &Aim) -> Option<Evidence> {
-    let how = if scene.cluster.has_links() { "in state T" } else { "accept connections and do not answer" };
+    let how = match aim.struck.len() {
+        _ if scene.cluster.has_links() => "in state T",
+        1 => "accepts connections and does not answer",
+        _ => "accept connections and do not answer",
+    };
     all(scene, aim, ProcessState::Paused)
         .then(|| scene.evidence(Sign::ProcessStopped, format!("{} {how}", as_told(scene, aim))))
 }

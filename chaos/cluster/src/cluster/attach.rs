@@ -56,6 +56,12 @@ impl Cluster {
         }
     }
 
+    /// When a server of somebody else's was last seen to serve: an operator's command takes its time, and says not when it
+    /// has its effect.
+    pub fn last_served(&self, server: Server) -> Option<std::time::Instant> {
+        self.backend.external()?.served(server).map(tokio::time::Instant::into_std)
+    }
+
     /// What of somebody else's deployment is out of order by our doing, each with the command that puts it back.
     pub fn left(&self) -> Vec<String> {
         self.backend.external().map(External::left).unwrap_or_default()

@@ -10,7 +10,7 @@ const OLDEST: (u32, u32) = (1, 41);
 
 pub(crate) async fn connect() -> Result<Docker, ClusterError> {
     let ground = |why: String| ClusterError::Ground(format!("no Docker engine for the containers backend: {why}"));
-    let docker = docker_client_instance().await.map_err(|error| ground(chain(&error)))?;
+    let docker = docker_client_instance().await.map_err(|error| ground(unreached(&error)))?;
     let version = docker.version().await.map_err(|error| ground(unreached(&error)))?;
     let api = version.api_version.unwrap_or_default();
     if is_old(&api) {
@@ -25,7 +25,7 @@ fn is_old(api: &str) -> bool {
     parts.is_none_or(|parts: (u32, u32)| parts < OLDEST)
 }
 
-fn unreached(error: &Error) -> String {
+fn unreached(error: &dyn std::error::Error) -> String {
     let text = chain(error);
     let hint = if text.contains("ermission denied") {
         "; join the group that owns its socket, or set DOCKER_HOST"

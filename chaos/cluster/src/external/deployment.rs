@@ -139,6 +139,11 @@ impl Deployment {
         of.get(usize::from(server.number()).checked_sub(1)?)
     }
 
+    /// Whole.
+    pub fn stop_file(&self) -> Option<PathBuf> {
+        self.radius.stop_file.as_ref().map(|file| self.folder.join(file))
+    }
+
     /// The words that do this to that server.
     pub fn command(&self, server: Server, act: Act) -> Option<Vec<String>> {
         let kind = if server.is_redis() { "redis" } else { "chat" };

@@ -7,13 +7,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{net::lookup_host, time::timeout};
 
-use super::deployment::{Deployment, Endpoint};
+use super::deployment::{Act, Deployment, Endpoint};
 use crate::{
     Engine, EngineKind, RedisTopology, Server, Shard, http,
     look::{self, Directory, answers},
@@ -53,8 +55,14 @@ struct Answer {
 impl Deployment {
     /// Looks at every server of it.
     pub async fn look(&self) -> Result<Found, Vec<String>> {
-        let login = self.login().map_err(|why| vec![why])?;
-        let mut wrong = Vec::new();
+        let mut wrong = self.missing_programs();
+        let login = match self.login() {
+            Ok(login) => login,
+            Err(why) => {
+                wrong.push(why);
+                return Err(wrong);
+            }
+        };
         let (mut direct, mut chat, mut nodes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for server in self.servers() {
             let Some(endpoint) = self.endpoint(server) else { continue };
@@ -107,6 +115,25 @@ impl Deployment {
         Ok(Found { engine: first.engine, redis, shards, directory, chat })
     }
 
+    /// Programs that commands name by a path, for servers that may be touched: a way back that is not there is found
+    /// before the way there is taken. Those that are looked for in `$PATH` are not looked for here.
+    fn missing_programs(&self) -> Vec<String> {
+        let mut missing: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        let acts = || Act::ALL.into_iter();
+        for (server, act) in self.radius.servers.iter().flat_map(|server| acts().map(|act| (*server, act))) {
+            let Some(program) = self.command(server, act).and_then(|words| words.into_iter().next()) else { continue };
+            let why = cannot_be_run(&self.folder.join(&program)).filter(|_| program.contains('/'));
+            if let Some(why) = why {
+                missing.entry(format!("{program} {why}")).or_default().insert(act.name());
+            }
+        }
+        let told = |(why, acts): (String, BTreeSet<&str>)| {
+            let acts: Vec<_> = acts.into_iter().map(|act| format!("`{act}`")).collect();
+            format!("the command for {}: {why}", acts.join(", "))
+        };
+        missing.into_iter().map(told).collect()
+    }
+
     fn login(&self) -> Result<Option<Login>, String> {
         let Some(file) = &self.redis.password_file else { return Ok(None) };
         let file = self.folder.join(file);
@@ -116,6 +143,16 @@ impl Deployment {
             return Err(format!("{}: its first line is empty; the password is expected there", file.display()));
         }
         Ok(Some(Login { user: self.redis.user.clone(), password }))
+    }
+}
+
+fn cannot_be_run(program: &Path) -> Option<String> {
+    match fs::metadata(program) {
+        Err(error) => Some(format!("cannot be run: {error}")),
+        Ok(found) if !found.is_file() => Some("is no file".to_owned()),
+        Ok(found) => {
+            (found.permissions().mode() & 0o111 == 0).then(|| "is no program: nobody may execute it".to_owned())
+        }
     }
 }
 

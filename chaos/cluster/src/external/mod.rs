@@ -20,7 +20,7 @@ use tokio::{
 
 pub use deployment::{Access, Act, Commands, Deployment, Endpoint, Radius};
 pub use found::Found;
-use ledger::Ledger;
+use ledger::{Ledger, Out};
 use presence::Lookout;
 
 use crate::{
@@ -38,7 +38,6 @@ pub(crate) struct External {
     acting: Arc<Acting>,
     background: Handle,
     addresses: BTreeMap<Server, SocketAddr>,
-    lookout: Lookout,
 }
 
 /// What a command needs that goes on although nobody waits for it any more.
@@ -46,6 +45,7 @@ struct Acting {
     deployment: Deployment,
     ledger: Ledger,
     log: PathBuf,
+    lookout: Lookout,
     /// One command at a time.
     turn: Mutex<()>,
 }
@@ -69,7 +69,7 @@ impl Acting {
     /// Held to the blast radius.
     fn allowed(&self, server: Server) -> Result<(), String> {
         let radius = &self.deployment.radius;
-        let mut out = self.ledger.out();
+        let mut out = self.out();
         out.remove(&server);
         if !radius.servers.contains(&server) || out.len() >= usize::from(radius.at_once) {
             let names: Vec<_> = out.keys().map(ToString::to_string).collect();
@@ -78,6 +78,19 @@ impl Acting {
             return Err(format!("the blast radius of {} is {radius}{now}", self.deployment.name));
         }
         Ok(())
+    }
+
+    /// What is out of order by our doing, as seen now. A server that serves although nobody put it back (a command that
+    /// did nothing, a supervisor) stays listed until the end, since it may yet go, and is in nobody's way.
+    fn out(&self) -> BTreeMap<Server, Out> {
+        let mut out = self.ledger.out();
+        out.retain(|server, out| out.by == Act::Cut || !matches!(self.process(*server), Process::Running(_)));
+        out
+    }
+
+    fn process(&self, server: Server) -> Process {
+        let never = || Process::Ended("was never looked at".to_owned());
+        self.lookout.last(server).map_or_else(never, |seen| seen.process)
     }
 }
 
@@ -99,8 +112,8 @@ impl External {
         let lookout = Lookout::start(&background, &addresses, found.directory.login.as_ref());
         let script = logs.parent().unwrap_or(logs).join(SCRIPT);
         let (ledger, turn) = (Ledger::new(script), Mutex::default());
-        let acting = Arc::new(Acting { deployment, ledger, log: logs.join(LOG), turn });
-        Ok(External { acting, background, addresses, lookout })
+        let acting = Arc::new(Acting { deployment, ledger, log: logs.join(LOG), lookout, turn });
+        Ok(External { acting, background, addresses })
     }
 
     /// A command that was begun ends, also when its caller is dropped meanwhile.
@@ -128,7 +141,7 @@ impl External {
         self.act(server, act).await?;
         let within = self.acting.deployment.commands.up_within.get();
         loop {
-            let seen = self.lookout.last(server).filter(|seen| seen.at >= began);
+            let seen = self.acting.lookout.last(server).filter(|seen| seen.at >= began);
             match seen {
                 Some(seen) if matches!(seen.process, Process::Running(_)) => break,
                 seen if began.elapsed() > within => {
@@ -171,11 +184,16 @@ impl External {
         left
     }
 
+    /// When it was last seen to serve.
+    pub(crate) fn served(&self, server: Server) -> Option<Instant> {
+        self.acting.lookout.last(server)?.served
+    }
+
     /// Until no command is under way any more, and every server was looked at since.
     pub(crate) async fn settled(&self) {
         drop(self.acting.turn.lock().await);
         let now = Instant::now();
-        let looked = |server: &Server| self.lookout.last(*server).is_some_and(|seen| seen.at >= now);
+        let looked = |server: &Server| self.acting.lookout.last(*server).is_some_and(|seen| seen.at >= now);
         while !self.addresses.keys().all(looked) && now.elapsed() < EFFECT * 2 {
             sleep(LOOK_AGAIN).await;
         }
@@ -183,11 +201,11 @@ impl External {
 
     /// Why the run must end now.
     pub(crate) fn overstayed(&self) -> Option<String> {
-        let Deployment { name, folder, radius, .. } = &self.acting.deployment;
-        if let Some(file) = radius.stop_file.as_ref().map(|file| folder.join(file)).filter(|file| file.exists()) {
+        let Deployment { name, radius, .. } = &self.acting.deployment;
+        if let Some(file) = self.acting.deployment.stop_file().filter(|file| file.exists()) {
             return Some(format!("the stop file {} is there", file.display()));
         }
-        let out = self.acting.ledger.out().into_iter();
+        let out = self.acting.out().into_iter();
         let mut late = out.filter(|(_, out)| out.since.elapsed() > radius.longest.get());
         let (server, out) = late.next()?;
         let (by, longest) = (out.by, radius.longest);
@@ -216,8 +234,7 @@ impl Backend for External {
     }
 
     fn process(&self, server: Server) -> Process {
-        let never = || Process::Ended("was never looked at".to_owned());
-        self.lookout.last(server).map_or_else(never, |seen| seen.process)
+        self.acting.process(server)
     }
 
     fn life(&self, server: Server, pid: u32) -> ProcessState {

@@ -38,6 +38,8 @@ pub(super) struct Sighting {
     pub(super) process: Process,
     /// When the look began.
     pub(super) at: Instant,
+    /// When the last look began that found it serving.
+    pub(super) served: Option<Instant>,
 }
 
 /// Looks at every server until it is dropped.
@@ -55,10 +57,12 @@ impl Lookout {
             let seen: Arc<Mutex<BTreeMap<Server, Sighting>>> = Arc::clone(&seen);
             let every = if server.is_redis() { LOOK_AT_REDIS } else { LOOK_AT_CHAT };
             let task = async move {
+                let mut served = None;
                 loop {
                     let at = Instant::now();
                     let process = watch.look().await;
-                    lock(&seen).insert(watch.server, Sighting { process, at });
+                    served = if matches!(process, Process::Running(_)) { Some(at) } else { served };
+                    lock(&seen).insert(watch.server, Sighting { process, at, served });
                     sleep(every).await;
                 }
             };

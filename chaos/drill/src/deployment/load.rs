@@ -21,6 +21,7 @@
 //! docs/game-day.md tells each key.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
@@ -149,14 +150,17 @@ fn chat(mut table: Table<'_>) -> (Option<Vec<Endpoint>>, Length) {
 }
 
 fn nodes(table: &mut Table<'_>, scheme: &str, usual: u16) -> Option<Vec<Endpoint>> {
-    let nodes = table.list("nodes", |text| endpoint(text, scheme, usual));
+    let refused = Cell::new(0);
+    let read = |text: &str| endpoint(text, scheme, usual).inspect_err(|_| refused.set(refused.get() + 1));
+    let nodes = table.list("nodes", read);
     let nodes = table.required("nodes", nodes)?;
     let mut seen = BTreeSet::new();
     for twice in nodes.iter().filter(|node| !seen.insert(*node)) {
         table.wrong_at("nodes", Wrong::new(format!("{twice} is there twice")));
     }
-    if nodes.is_empty() || nodes.len() > MOST {
-        table.wrong_at("nodes", Wrong::new(format!("{} nodes; 1 to {MOST} are expected", nodes.len())));
+    let given = nodes.len() + refused.get();
+    if given == 0 || given > MOST {
+        table.wrong_at("nodes", Wrong::new(format!("{given} nodes; 1 to {MOST} are expected")));
     }
     Some(nodes)
 }

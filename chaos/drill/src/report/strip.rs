@@ -46,9 +46,12 @@ impl Axis {
         for cell in (0..self.cells).step_by(8) {
             let seconds = (self.cell * cell as u32).as_secs_f64();
             let tick = format!("|{seconds:.1}").trim_end_matches(".0").to_owned();
-            let _ = write!(ruler, "{tick:<8}");
+            // Half a number is another one.
+            if cell + tick.len() <= self.cells.max(8) {
+                let _ = write!(ruler, "{tick:<8}");
+            }
         }
-        ruler.chars().take(self.cells.max(8)).collect::<String>().trim_end().to_owned()
+        ruler.trim_end().to_owned()
     }
 
     /// `mark` from one moment to another, spaces elsewhere.
@@ -105,6 +108,13 @@ mod tests {
             let axis = Axis::over(Duration::from_secs(seconds));
             assert!(axis.count([]).len() <= CELLS, "{seconds} s");
         }
+    }
+
+    #[test]
+    fn a_tick_has_its_whole_number_or_is_left_out() {
+        let ruler = |seconds| Axis::over(Duration::from_secs(seconds)).ruler();
+        assert_eq!(ruler(17), "|0      |4      |8      |12");
+        assert_eq!(ruler(18), "|0      |4      |8      |12     |16");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use chaos_faults::{Inject, Injected, RedisTarget, ReplicationDelay, Scene};
+use chaos_faults::{Inject, Injected, RedisTarget, ReplicationDelay, Scene, Sign};
 use chaos_observe::{
     Length,
     journal::What,
@@ -95,6 +95,7 @@ impl Stage<'_> {
             // Before it bites: a promotion may be told before this task runs again.
             self.primaries_lost(&fault.injected);
             self.shown(fault.injected.bite(&self.scene())).await.map_err(failed)?;
+            self.still_served(&fault.injected);
             fault.heal_at = heal_after.map(|after| Instant::now() + after);
             self.shown(self.prove(&mut fault.injected)).await;
         }
@@ -115,9 +116,27 @@ impl Stage<'_> {
         }
     }
 
-    /// Asks every fault that still lacks a sign.
+    /// Until when: whoever is asked to go takes leave first, and a command of somebody else's takes its time.
+    fn still_served(&self, injected: &Injected) {
+        for server in injected.servers() {
+            let goes = || matches!(injected.inject, Inject::Terminate(_)).then(|| self.clock.now());
+            let served = match self.cluster.last_served(server) {
+                Some(served) => Some(self.clock.at(served)),
+                None => goes(),
+            };
+            if let Some(served) = served {
+                self.watch.served(&injected.id, server, served);
+            }
+        }
+    }
+
+    /// Asks every fault that still lacks a sign, or took a primary whose successor has not been told yet.
     async fn look(&mut self) {
-        for fault in self.open.lock().await.iter_mut().filter(|fault| !fault.injected.missing().is_empty()) {
+        let lacks = |fault: &Injected| {
+            let replaced = !fault.inject.takes_a_primary() || fault.has(Sign::ReplicaPromoted);
+            fault.off.is_none() && !(replaced && fault.missing().is_empty())
+        };
+        for fault in self.open.lock().await.iter_mut().filter(|fault| lacks(&fault.injected)) {
             self.prove(&mut fault.injected).await;
         }
         self.write_down();

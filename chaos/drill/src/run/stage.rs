@@ -81,7 +81,9 @@ impl<'r> Stage<'r> {
         let clock = Clock::start();
         let journal = Journal::create(&dir.journal(), clock).map_err(harness)?;
         journal.phase(Phase::Boot, &drill.title);
-        audience.phase(Phase::Boot, Duration::from_secs(4));
+        if drill.deployment.is_none() {
+            audience.phase(Phase::Boot, Duration::from_secs(4));
+        }
         let recorder = Recorder::create(&dir.history()).map_err(harness)?;
         let spans = SpanStore::create(&dir.spans()).map_err(harness)?;
         let receiver = Receiver::start(spans.clone(), settings.forward.as_deref()).await?;

@@ -109,6 +109,13 @@ impl Watch {
         seen.lost.push(Loss { server: lost.server, epoch, seen: promotion });
     }
 
+    /// It was lost later than at first believed: at this time it still served.
+    pub(crate) fn served(&self, fault: &str, server: Server, at: At) {
+        for loss in self.seen().lost.iter_mut().filter(|loss| loss.seen.fault == fault && loss.server == server) {
+            loss.seen.killed_at = loss.seen.killed_at.max(at);
+        }
+    }
+
     pub(crate) fn promotions(&self) -> Vec<PromotionSeen> {
         self.seen().lost.iter().map(|loss| loss.seen.clone()).collect()
     }

@@ -61,6 +61,17 @@ fn a_promotion_is_measured_from_the_loss_to_the_first_survivor_that_is_primary()
 }
 
 #[test]
+fn a_loss_is_measured_from_when_the_primary_last_served_never_from_before() {
+    let watch = watched([silent(OLD), primary(NEW, 6)]);
+    for (fault, server, ms) in [("fault-2", OLD, 1_900), ("fault-1", NEW, 1_900), ("fault-1", OLD, 1_400)] {
+        watch.served(fault, server, At::from_millis(ms));
+        assert_eq!(watch.promotions()[0].killed_at, At::from_millis(1_500));
+    }
+    watch.served("fault-1", OLD, At::from_millis(1_700));
+    assert_eq!(watch.promotions()[0].killed_at, At::from_millis(1_700));
+}
+
+#[test]
 fn elections_that_elected_nobody_are_counted() {
     let watch = watched([silent(OLD), epoch(6), epoch(7), primary(NEW, 7)]);
     assert_eq!(watch.promotions()[0].failed_elections, 1);

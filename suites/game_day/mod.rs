@@ -1,31 +1,23 @@
 //! A deployment that runs already is drilled by its operator's own commands, within the blast radius, and is as it was
 //! afterwards.
 //!
-//! The deployment is the warm cluster; its operator is a task of the test that kills and starts those very processes when
-//! a command asks for it, by a file.
+//! Here: what is done, and how it is put back. `verbs` has every command, `refused` what goes wrong.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+mod refused;
+mod staging;
+mod verbs;
+
+use std::{fs, process::Command};
 
 use chaos_checkers::Outcome;
-use chaos_cluster::{Act, Cluster, Server};
-use chaos_drill::{
-    Deployed, Drill, Exit, Judged, Mistakes, Nobody, Overrides, Plan, Planted, RunError, Settings, Stop, from_text,
-    load_deployment, run,
-};
-use tempfile::TempDir;
+use chaos_cluster::Server;
+use chaos_drill::{Exit, Plan, RunError, Stop};
 
 use crate::{
-    stage::Stage,
     wait::eventually,
-    warm::{Set, ground, in_containers, play},
+    warm::{in_containers, play},
 };
+use staging::{ASK_AND_GO, EVERYTHING, KILL, Staging};
 
 const DRILL: &str = r#"format = 1
 title = "the primary of the busiest room dies"
@@ -54,129 +46,6 @@ then = "1s"
 inject = { kill = { chat = 2 } }
 heal_after = "2s"
 [expect]"#;
-
-/// Asks the operator, and waits until it is done.
-const ASK: &str = "#!/bin/sh\ntouch \"$1.$2\" && while [ -e \"$1.$2\" ]; do sleep 0.02; done\n";
-/// For `put-back.sh`, which nobody is there to answer.
-const ASK_AND_GO: &str = "#!/bin/sh\ntouch \"$1.$2\"\n";
-
-struct Staging {
-    stage: Stage,
-    folder: TempDir,
-    pids: BTreeMap<Server, Option<u32>>,
-}
-
-impl Staging {
-    async fn set() -> Staging {
-        let stage = Stage::set(Set::usual()).await;
-        let folder = tempfile::tempdir_in(ground()).expect("a folder");
-        let pids = pids(stage.cluster());
-        let staging = Staging { stage, folder, pids };
-        staging.write_program(ASK);
-        staging
-    }
-
-    fn write_program(&self, text: &str) {
-        let program = self.folder.path().join("ask");
-        fs::write(&program, text).expect("written");
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made a program");
-    }
-
-    /// Where Redis and the chat nodes listen themselves: what an operator of theirs would name.
-    fn file(&self, kill: &str, servers: &str) -> PathBuf {
-        let cluster = self.stage.cluster();
-        let at = |scheme: &str, redis: bool| {
-            let servers = cluster.servers().into_iter().filter(|server| server.is_redis() == redis);
-            let urls = servers.map(|server| format!("\"{scheme}{}\"", cluster.direct_address(server)));
-            urls.collect::<Vec<_>>().join(", ")
-        };
-        let text = format!(
-            "format = 1\nname = \"staging\"\ntitle = \"the warm cluster\"\n[redis]\nnodes = [{}]\n[chat]\nnodes = [{}]\n\
-             [commands]\nredis = {{ kill = [{kill}], start = [\"./ask\", \"start\", \"{{name}}\"] }}\n\
-             chat = {{ kill = [{kill}], start = [\"./ask\", \"start\", \"{{name}}\"] }}\n\
-             [blast_radius]\nservers = [{servers}]\nat_once = 1\nlongest = \"40s\"\n",
-            at("redis://", true),
-            at("http://", false),
-        );
-        let file = self.folder.path().join("staging.toml");
-        fs::write(&file, text).expect("written");
-        file
-    }
-
-    async fn drill(&self, file: &Path, text: &str) -> Result<Drill, Mistakes> {
-        let deployment = load_deployment(file.to_str().expect("a path in UTF-8"))?;
-        let found = deployment.look().await.unwrap_or_else(|wrong| panic!("{wrong:?}"));
-        let overrides = Overrides { deployment: Some((deployment, found)), ..Overrides::default() };
-        from_text("drill", "game-day", text, &overrides)
-    }
-
-    async fn run(&self, drill: Drill, confirmed: Option<&str>, stop: Stop) -> Result<Judged, RunError> {
-        let engine = drill.deployment.as_ref().and_then(Deployed::engine).expect("it says what it is");
-        let settings = Settings {
-            plan: Plan::of(drill, Some(&engine), "cargo test game_day".to_owned()),
-            engine,
-            containers: None,
-            node: PathBuf::new(),
-            runs: self.folder.path().join("runs"),
-            keep: false,
-            forward: None,
-            planted: Planted::default(),
-            confirmed: confirmed.map(ToOwned::to_owned),
-        };
-        run(settings, &Nobody, stop).await
-    }
-
-    /// The drill with its operator there.
-    async fn play(&self, drill: Drill, stop: Stop) -> Result<Judged, RunError> {
-        tokio::select! {
-            judged = self.run(drill, Some("staging"), stop) => judged,
-            () = self.operate() => unreachable!("an operator goes on for ever"),
-        }
-    }
-
-    async fn operate(&self) {
-        loop {
-            self.operate_once().await;
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// Does what was asked for, and says so by taking the question away.
-    async fn operate_once(&self) {
-        for entry in fs::read_dir(self.folder.path()).expect("a folder").flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let Some((act, server)) = name.split_once('.') else { continue };
-            let Ok(server) = server.parse::<Server>() else { continue };
-            let cluster = self.stage.cluster();
-            let done =
-                if act == Act::Kill.name() { cluster.kill(server).await } else { cluster.start_again(server).await };
-            done.unwrap_or_else(|error| panic!("{name}: {error}"));
-            fs::remove_file(entry.path()).expect("answered");
-        }
-    }
-
-    fn latest(&self) -> PathBuf {
-        self.folder.path().join("runs/game-day/latest")
-    }
-
-    fn commands(&self) -> String {
-        fs::read_to_string(self.latest().join("logs/commands.log")).expect("the operator's commands are kept")
-    }
-
-    /// Who is another process than at first; nobody may be gone.
-    fn restarted(&self) -> Vec<Server> {
-        let now = pids(self.stage.cluster());
-        assert!(now.values().all(Option::is_some), "not all are running: {now:?}");
-        now.into_iter().filter(|(server, pid)| self.pids[server] != *pid).map(|(server, _)| server).collect()
-    }
-}
-
-fn pids(cluster: &Cluster) -> BTreeMap<Server, Option<u32>> {
-    cluster.servers().into_iter().map(|server| (server, cluster.pid(server))).collect()
-}
-
-const KILL: &str = "\"./ask\", \"kill\", \"{name}\"";
-const EVERYTHING: &str = "\"redis\", \"chat\"";
 
 /// Their own addresses are reached from this machine, and their process ids are ours, only without containers.
 fn staged(scenario: impl AsyncFnOnce(Staging)) {
@@ -260,7 +129,7 @@ fn an_interrupted_drill_puts_back_what_it_took_away() {
             staging.drill(&staging.file(KILL, EVERYTHING), DRILL).await.unwrap_or_else(|wrong| panic!("{wrong}"));
         let stop = Stop::default();
         let interrupt = async {
-            let gone = async || pids(staging.stage.cluster()).values().any(Option::is_none).then_some(());
+            let gone = async || staging.pids().values().any(Option::is_none).then_some(());
             eventually("a primary that is gone", gone).await;
             assert!(staging.latest().join("put-back.sh").exists(), "what a dead harness would leave is written down");
             stop.now("interrupted");
@@ -280,13 +149,15 @@ fn what_cannot_be_put_back_is_told_with_the_command_to_run() {
         let broken =
             fs::read_to_string(&file).expect("a file").replace("\"./ask\", \"start\"", "\"./ask-in-vain\", \"start\"");
         fs::write(&file, broken).expect("written");
+        let refused = staging.drill(&file, DRILL).await.expect_err("there is no such program").to_string();
+        assert!(refused.contains("the command for `start`: ./ask-in-vain cannot be run: No such file"), "{refused}");
+        staging.write_program("ask-in-vain", "#!/bin/sh\necho nobody hears; exit 1\n");
         let drill = staging.drill(&file, DRILL).await.unwrap_or_else(|wrong| panic!("{wrong}"));
         let ended = staging.play(drill, Stop::default()).await.expect_err("nobody started it").to_string();
-        let pids = pids(staging.stage.cluster());
+        let pids = staging.pids();
         let gone = *pids.iter().find(|(_, pid)| pid.is_none()).expect("it is still gone").0;
         assert!(ended.contains(&format!("{gone}: ./ask-in-vain start {gone}")), "{ended}");
-        fs::rename(staging.folder.path().join("ask"), staging.folder.path().join("ask-in-vain")).expect("mended");
-        fs::write(staging.folder.path().join("ask-in-vain"), ASK_AND_GO).expect("written");
+        staging.write_program("ask-in-vain", ASK_AND_GO);
         let script = Command::new("sh").arg(staging.latest().join("put-back.sh")).status().expect("a shell");
         assert!(script.success());
         staging.operate_once().await;
