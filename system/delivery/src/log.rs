@@ -35,7 +35,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// The durable log of one chat node. It starts, and stays, whether or not Redis is there.
 pub struct Log<E: Edge> {
     shared: Arc<Shared<E>>,
-    hall: Hall,
+    hall: Arc<Hall>,
     broken_down: Arc<AtomicBool>,
     _tasks: JoinSet<()>,
 }
@@ -46,12 +46,12 @@ impl<E: Edge> Log<E> {
         config.check()?;
         let (spawner, newcomers) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(edge, config, probe.clone(), spawner));
-        let hall = Hall {
+        let hall = Arc::new(Hall {
             rooms: shared.rooms.clone(),
             source: Arc::new(Redis(shared.clone())),
             probe,
             rules: shared.rules.clone(),
-        };
+        });
         let broken_down = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         tasks.spawn(nursery::run(newcomers));

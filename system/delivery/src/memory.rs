@@ -49,7 +49,7 @@ struct Store {
 /// A log in memory.
 pub struct Memory {
     store: Arc<Store>,
-    hall: Hall,
+    hall: Arc<Hall>,
     _tasks: JoinSet<()>,
 }
 
@@ -71,7 +71,7 @@ impl Memory {
             probe: probe.clone(),
             spawner,
         });
-        let hall = Hall { rooms, source: store.clone(), probe, rules };
+        let hall = Arc::new(Hall { rooms, source: store.clone(), probe, rules });
         Memory { store, hall, _tasks: tasks }
     }
 }

@@ -14,7 +14,7 @@ use crate::session::Hall;
 /// When a page brought nothing although the node is further: the live reader is about to notice why.
 const PAUSE: Duration = Duration::from_millis(50);
 
-pub(crate) async fn catch_up(hall: Hall, cell: Arc<RoomCell>, session: SessionId, outbox: Arc<dyn Outbox>) {
+pub(crate) async fn catch_up(hall: Arc<Hall>, cell: Arc<RoomCell>, session: SessionId, outbox: Arc<dyn Outbox>) {
     loop {
         outbox.writable().await;
         let Some(from) = cell.position(session) else { return };

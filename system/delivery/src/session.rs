@@ -20,7 +20,6 @@ use crate::rules::Rules;
 use crate::source::Source;
 
 /// What every session of a log shares.
-#[derive(Clone)]
 pub(crate) struct Hall {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) source: Arc<dyn Source>,
@@ -56,7 +55,7 @@ impl State {
 struct Inner {
     id: SessionId,
     outbox: Arc<dyn Outbox>,
-    hall: Hall,
+    hall: Arc<Hall>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -67,7 +66,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(hall: Hall, outbox: Arc<dyn Outbox>) -> Self {
+    pub(crate) fn new(hall: Arc<Hall>, outbox: Arc<dyn Outbox>) -> Self {
         let id = hall.rooms.new_session();
         let inner = Inner { id, outbox, hall, state: Mutex::default(), changed: Notify::new() };
         Session { inner: Arc::new(inner) }
@@ -141,6 +140,8 @@ impl Inner {
         }
         state.tickets += 1;
         let ticket = state.tickets;
+        // One by one: a vector would begin with room for four.
+        state.rooms.reserve_exact(1);
         state.rooms.push((room.clone(), Membership::Joining(ticket)));
         Some(ticket)
     }

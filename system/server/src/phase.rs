@@ -1,6 +1,9 @@
 //! How far the node's life is: everything that must change its behaviour at the end watches this.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::sync::Notify;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
@@ -11,46 +14,57 @@ pub(crate) enum Phase {
     Closing,
 }
 
+const PHASES: [Phase; 3] = [Phase::Running, Phase::Draining, Phase::Closing];
+
 /// The one who decides.
 #[derive(Debug, Clone)]
-pub(crate) struct Life(watch::Sender<Phase>);
+pub(crate) struct Life(Arc<Now>);
 
-/// One of those who follow.
+#[derive(Debug)]
+struct Now {
+    /// Which of [`PHASES`].
+    phase: AtomicU8,
+    changed: Notify,
+}
+
+/// One of those who follow. Every session has one, so it is small, and what it waits in too.
 #[derive(Debug, Clone)]
 pub(crate) struct Follower {
-    phase: watch::Receiver<Phase>,
+    life: Life,
     seen: Phase,
 }
 
 impl Life {
     pub(crate) fn new() -> Self {
-        Life(watch::Sender::new(Phase::Running))
+        Life(Arc::new(Now { phase: AtomicU8::new(Phase::Running as u8), changed: Notify::new() }))
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
-        self.0.send_replace(phase);
+        self.0.phase.store(phase as u8, Ordering::Release);
+        self.0.changed.notify_waiters();
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        *self.0.borrow()
+        PHASES[usize::from(self.0.phase.load(Ordering::Acquire))]
     }
 
     /// One who has seen nothing but Running yet.
     pub(crate) fn follow(&self) -> Follower {
-        Follower { phase: self.0.subscribe(), seen: Phase::Running }
+        Follower { life: self.clone(), seen: Phase::Running }
     }
 }
 
 impl Follower {
     /// Returns at the first phase that was not seen yet.
     pub(crate) async fn next(&mut self) -> Phase {
-        let seen = self.seen;
-        self.seen = self.phase.wait_for(|phase| *phase != seen).await.map_or(Phase::Closing, |phase| *phase);
-        if self.seen == seen {
-            // The one who decides is gone with the node; there is nothing more to see.
-            std::future::pending::<()>().await;
+        loop {
+            let changed = self.life.0.changed.notified();
+            let phase = self.life.phase();
+            if std::mem::replace(&mut self.seen, phase) != phase {
+                return phase;
+            }
+            changed.await;
         }
-        self.seen
     }
 }
 
@@ -64,7 +78,9 @@ mod tests {
         life.enter(Phase::Draining);
         let mut follower = life.follow();
         assert_eq!(follower.next().await, Phase::Draining);
+        let waiting = tokio::spawn(async move { follower.next().await });
+        tokio::task::yield_now().await;
         life.enter(Phase::Closing);
-        assert_eq!(follower.next().await, Phase::Closing);
+        assert_eq!(waiting.await.unwrap(), Phase::Closing);
     }
 }

@@ -74,10 +74,8 @@ pub struct Connection {
     /// Requests read and not yet worked off.
     requests: AtomicUsize,
     reader: AtomicWaker,
-    /// Less waits, or the end came.
-    less: Notify,
-    /// The server dropped its stream.
-    end: Notify,
+    /// Less waits, a voice ended, or the server dropped its stream.
+    changed: Notify,
 }
 
 impl Connection {
@@ -94,8 +92,7 @@ impl Connection {
             settings,
             requests: AtomicUsize::new(0),
             reader: AtomicWaker::new(),
-            less: Notify::new(),
-            end: Notify::new(),
+            changed: Notify::new(),
         });
         let wire = Wire::new(Arc::clone(&connection), transport, early, guard);
         (connection, wire)
@@ -160,6 +157,8 @@ impl Connection {
     pub(crate) fn silence(&self, voice: u32) {
         let mut out = self.lock();
         out.silenced = out.silenced.max(voice);
+        drop(out);
+        self.changed.notify_waiters();
     }
 
     /// Before anything was queued.
@@ -210,28 +209,27 @@ impl Connection {
     }
 
     /// Returns when fewer than `limit` bytes wait, or the connection is over.
-    pub async fn below(&self, limit: usize) {
-        loop {
-            let less = self.less.notified();
-            {
-                let mut out = self.lock();
-                if out.waiting() < limit || out.is_over() {
-                    return;
-                }
-                out.watchers += 1;
-            }
-            less.await;
-        }
+    pub fn below(&self, limit: usize) -> impl Future<Output = ()> {
+        self.until(move |out| {
+            let below = out.waiting() < limit || out.is_over();
+            out.watchers += usize::from(!below);
+            below
+        })
     }
 
     /// Returns when the server has dropped its stream.
-    pub async fn ended(&self) {
+    pub fn ended(&self) -> impl Future<Output = ()> {
+        self.until(|out| out.ended)
+    }
+
+    /// Returns when that is so, which comes with a change.
+    pub(crate) async fn until(&self, so: impl Fn(&mut Out) -> bool) {
         loop {
-            let ended = self.end.notified();
-            if self.lock().ended {
+            let changed = self.changed.notified();
+            if so(&mut self.lock()) {
                 return;
             }
-            ended.await;
+            changed.await;
         }
     }
 
@@ -285,7 +283,7 @@ impl Connection {
                 room.remove(key);
             }
         }
-        self.end.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     /// Called under the room's lock. It fails when the connection will not leave the room by itself any more.
@@ -389,7 +387,7 @@ impl Connection {
     /// Those who wait for it look again.
     fn tell_less(&self, out: &mut Out) {
         if std::mem::take(&mut out.watchers) > 0 {
-            self.less.notify_waiters();
+            self.changed.notify_waiters();
         }
     }
 

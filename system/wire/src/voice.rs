@@ -26,6 +26,12 @@ impl Voice {
         self.connection.silence(self.number);
     }
 
+    /// Returns when it has ended, or the server has dropped its stream.
+    pub fn ended(&self) -> impl Future<Output = ()> {
+        let number = self.number;
+        self.connection.until(move |out| out.ended || number <= out.silenced)
+    }
+
     /// As [`Connection::send`].
     pub fn send(&self, frame: Bytes) -> Result<usize, Closed> {
         self.connection.send_as(Some(self.number), frame)

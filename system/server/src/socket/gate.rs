@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::header::{
     CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use serde_json::json;
 use system_protocol::limits;
 use system_wire::deflate::{Agreement, Deflate, Peer};
@@ -19,7 +19,8 @@ use system_wire::{Connection, Locked, Settings, Transport, Wire, upgrade};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::conduct::{Conduct, JoinRate};
+use super::conduct::JoinRate;
+use super::connect::Line;
 use super::connect_error;
 use crate::http::{Origins, Place};
 use crate::phase::{Life, Phase};
@@ -137,7 +138,7 @@ impl Gate {
         let (connection, wire) = Connection::new(transport, early, settings, counted);
         let peer = self.deflate.as_ref().map_or_else(Peer::default, |deflate| deflate.peer(agreed));
         let wire = wire.compressed(peer, limits::PAYLOAD_BYTES);
-        (self.accept)(wire, engine_request(&connection, Conduct::new(self.joins)));
+        (self.accept)(wire, engine_request(Line::new(&connection, self.joins)));
     }
 }
 
@@ -164,9 +165,9 @@ impl Drop for Counted {
 
 /// What socketioxide sees of the request, and keeps as long as the socket: the protocol, a way to the connection and its
 /// account, no headers.
-fn engine_request(connection: &Arc<Connection>, conduct: Conduct) -> Request<()> {
-    let request = Request::get("/socket.io/?EIO=4&transport=websocket").extension(Arc::downgrade(connection));
-    request.extension(Arc::new(conduct)).body(()).expect("the URI is constant")
+fn engine_request(line: Arc<Line>) -> Request<()> {
+    let uri = Uri::from_static("/socket.io/?EIO=4&transport=websocket");
+    Request::get(uri).extension(line).body(()).expect("the URI is constant")
 }
 
 /// RFC 6455, section 4.2.1.

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use socketioxide::adapter::Adapter;
 use socketioxide::handler::{MessageHandler, Value};
 use socketioxide::socket::Socket;
-use system_protocol::{Join, Leave, Refusal, Submit};
+use system_protocol::{Join, Leave, Refusal, Submit, event};
 use system_wire::Connection;
 use tokio::time::Instant;
 
@@ -37,17 +37,20 @@ pub(super) struct Request {
 }
 
 /// How the payload of one event is read.
-pub(super) type Read = fn(Result<Json, Refusal>) -> Asked;
+type Read = fn(Result<Json, Refusal>) -> Asked;
 
-pub(super) fn submit(payload: Result<Json, Refusal>) -> Asked {
+/// The events of a client.
+const EVENTS: [(&str, Read); 3] = [(event::CHAT_MESSAGE, submit), (event::JOIN, join), (event::LEAVE, leave)];
+
+fn submit(payload: Result<Json, Refusal>) -> Asked {
     asked(payload.and_then(|payload| Submit::parse(&payload)).map(Asked::Submit), true)
 }
 
-pub(super) fn join(payload: Result<Json, Refusal>) -> Asked {
+fn join(payload: Result<Json, Refusal>) -> Asked {
     asked(payload.and_then(|payload| Join::parse(&payload)).map(Asked::Join), false)
 }
 
-pub(super) fn leave(payload: Result<Json, Refusal>) -> Asked {
+fn leave(payload: Result<Json, Refusal>) -> Asked {
     asked(payload.and_then(|payload| Leave::parse(&payload)).map(Asked::Leave), false)
 }
 
@@ -55,11 +58,10 @@ fn asked(read: Result<Asked, Refusal>, message: bool) -> Asked {
     read.unwrap_or_else(|refusal| Asked::Invalid { refusal, message })
 }
 
-/// The handler of one event.
+/// The handler of every event: with one for each, every session would have a map of them.
 pub(super) struct Intake {
-    read: Read,
-    /// Bounded by the connection: it stops the reader.
-    queue: UnboundedSender<Request>,
+    /// Bounded by the connection: it stops the reader. Boxed, because a queue without requests has room for one.
+    queue: UnboundedSender<Box<Request>>,
     connection: Arc<Connection>,
 }
 
@@ -67,28 +69,55 @@ pub(super) struct Intake {
 pub(super) struct Synchronous;
 
 impl Intake {
-    pub(super) fn new(read: Read, queue: UnboundedSender<Request>, connection: Arc<Connection>) -> Self {
-        Intake { read, queue, connection }
+    pub(super) fn new(queue: UnboundedSender<Box<Request>>, connection: Arc<Connection>) -> Self {
+        Intake { queue, connection }
     }
 }
 
 impl<A: Adapter> MessageHandler<A, Synchronous> for Intake {
     fn call(&self, _: Arc<Socket<A>>, value: Value, ack: Ack) {
-        let asked = (self.read)(payload(&value));
-        let request = Request { asked, ack, arrived: Instant::now() };
+        let text = value.as_str().map_or("", |text| text);
+        let event = event_of(text);
+        let Some((_, read)) = EVENTS.iter().find(|(known, _)| event == Some(known)) else { return };
+        let request = Request { asked: read(payload(text)), ack, arrived: Instant::now() };
         self.connection.requested();
-        if self.queue.unbounded_send(request).is_err() {
+        if self.queue.unbounded_send(Box::new(request)).is_err() {
             self.connection.handled();
         }
     }
 }
 
+/// The event's name: socketioxide has read it before, and takes none that is written with escapes.
+fn event_of(text: &str) -> Option<&str> {
+    let name = text.trim_start().strip_prefix('[')?.trim_start().strip_prefix('"')?;
+    name.split_once('"').map(|(name, _)| name)
+}
+
 /// The first argument after the event's name.
-fn payload(value: &Value) -> Result<Json, Refusal> {
-    let text = value.as_str().map_or("", |text| text);
+fn payload(text: &str) -> Result<Json, Refusal> {
     match serde_json::from_str(text) {
         Ok(Json::Array(mut arguments)) if arguments.len() > 1 => Ok(arguments.swap_remove(1)),
         Ok(_) => Ok(Json::Null),
         Err(error) => Err(Refusal::invalid("payload", format_args!("cannot be read: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_told_by_its_name_however_its_packet_is_spaced() {
+        let packets = [
+            (r#"["join",{}]"#, Some("join")),
+            ("\t[ \"leave\" , {}]", Some("leave")),
+            (r#"["chat-message"]"#, Some("chat-message")),
+            (r#"[1,"join"]"#, None),
+            (r#"{"join":1}"#, None),
+            ("", None),
+        ];
+        for (packet, event) in packets {
+            assert_eq!(event_of(packet), event, "{packet}");
+        }
     }
 }

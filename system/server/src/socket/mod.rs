@@ -13,6 +13,7 @@ mod connect_error;
 pub(crate) mod gate;
 mod intake;
 mod outbox;
+mod places;
 mod session;
 
 pub(crate) use broadcast::Broadcasts;

@@ -14,7 +14,6 @@ use socketioxide::socket::Socket;
 use system_delivery::{Entry, FanOut};
 use system_protocol::{Joined, Refusal, Room, event};
 use system_wire::{Connection, Cut, Voice, frame};
-use tokio::sync::Notify;
 
 use super::broadcast::Broadcasts;
 use super::intake::Ack;
@@ -25,29 +24,6 @@ use crate::telemetry::{Metrics, add};
 /// The session is over; whatever comes after this is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
-
-/// The end of a session, which may come before that of its connection.
-pub(super) struct Ending {
-    voice: Voice,
-    told: Notify,
-}
-
-impl Ending {
-    pub(super) fn of(voice: Voice) -> Arc<Self> {
-        Arc::new(Ending { voice, told: Notify::new() })
-    }
-
-    /// No frame slips in behind it.
-    pub(super) fn end(&self) {
-        self.voice.end();
-        self.told.notify_one();
-    }
-
-    /// For the one who waits for it.
-    pub(super) async fn gone(&self) {
-        self.told.notified().await;
-    }
-}
 
 pub(crate) struct Outbox<A: Adapter> {
     socket: Arc<Socket<A>>,
@@ -162,6 +138,10 @@ impl<A: Adapter> Outbox<A> {
 
     pub(crate) fn socket(&self) -> &Arc<Socket<A>> {
         &self.socket
+    }
+
+    pub(super) fn voice(&self) -> &Voice {
+        &self.voice
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {

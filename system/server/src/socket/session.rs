@@ -4,7 +4,7 @@
 //! room that is being joined waits for that join, in order; requests for other rooms go on. Deliberately absent: the
 //! session's position in a room and the order of what it gets, which delivery keeps.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,10 @@ use system_wire::Connection;
 use tokio::task::coop;
 use tokio::time::Instant;
 
-use super::conduct::Conduct;
+use super::connect::Line;
 use super::intake::{Ack, Asked, Request};
-use super::outbox::{Answer, Ending, Outbox};
+use super::outbox::{Answer, Outbox};
+use super::places::Places;
 use crate::auth::{self, Identity};
 use crate::backend::{Backend, Message, Outcome};
 use crate::chat::{Chat, Pending};
@@ -38,16 +39,16 @@ pub(super) struct Session<B: Backend> {
     chat: Arc<Chat<B>>,
     identity: Identity,
     outbox: Arc<Outbox<B::Adapter>>,
-    requests: UnboundedReceiver<Request>,
-    ending: Arc<Ending>,
+    requests: UnboundedReceiver<Box<Request>>,
     /// Its end leaves every room.
     membership: B::Session,
-    /// Mostly one, for which a map by order would have room for eleven.
-    rooms: HashMap<Room, Place>,
+    rooms: Places<Place>,
     parked: usize,
-    limit: RateLimit,
-    conduct: Arc<Conduct>,
-    doing: FuturesUnordered<Doing>,
+    /// `None`: it has sent nothing yet, and many never do.
+    limit: Option<Box<RateLimit>>,
+    line: Arc<Line>,
+    /// `None`: nothing, as mostly.
+    doing: Option<FuturesUnordered<Doing>>,
 }
 
 type Doing = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -80,54 +81,49 @@ impl<B: Backend> Session<B> {
         chat: Arc<Chat<B>>,
         identity: Identity,
         outbox: Arc<Outbox<B::Adapter>>,
-        requests: UnboundedReceiver<Request>,
-        ending: Arc<Ending>,
-        conduct: Arc<Conduct>,
+        requests: UnboundedReceiver<Box<Request>>,
+        line: Arc<Line>,
     ) -> Self {
-        let limit = RateLimit::new(chat.rate_limit);
         let membership = chat.backend.session(Arc::clone(&outbox));
-        let (rooms, doing) = (HashMap::new(), FuturesUnordered::new());
-        Session { chat, identity, outbox, requests, ending, membership, rooms, parked: 0, limit, conduct, doing }
+        let (rooms, parked, limit, doing) = (Places::new(), 0, None, None);
+        Session { chat, identity, outbox, requests, membership, rooms, parked, limit, line, doing }
     }
 
-    /// Enters the room of CONNECT, which was found to be allowed, and runs until the client is gone, by whatever way.
-    pub(super) async fn run(mut self: Box<Self>, room: Room, offset: Option<Offset>) {
+    /// Enters the room of CONNECT, which was found to be allowed.
+    pub(super) fn begin(&mut self, room: Room, offset: Option<Offset>) {
         self.chat.metrics.session(None, Some(0));
-        let mut life = self.chat.life.follow();
-        let connection = Arc::clone(self.outbox.connection());
-        let ending = Arc::clone(&self.ending);
-        let ended = async {
-            tokio::select! {
-                biased;
-                () = connection.ended() => {}
-                () = ending.gone() => {}
-            }
-        };
-        tokio::pin!(ended);
-        let patience = self.chat.handshake_timeout;
-        let expired = expired(self.identity.expires());
-        tokio::pin!(expired);
         self.enter(room, offset, Answer::Event);
-        loop {
+    }
+
+    /// Runs until the client is gone, by whatever way.
+    pub(super) async fn run(mut self: Box<Self>) {
+        let mut life = self.chat.life.follow();
+        let voice = self.outbox.voice().clone();
+        let (ended, expired) = (voice.ended(), expired(self.identity.expires()));
+        tokio::pin!(ended, expired);
+        let expired = loop {
             tokio::select! {
                 biased;
-                () = &mut ended => break,
-                () = &mut expired => {
-                    self.expire();
-                    (*self).end();
-                    // Boxed: every session would have room for it.
-                    return Box::pin(part(Arc::clone(&connection), patience)).await;
-                }
+                () = &mut ended => break false,
+                () = &mut expired => break true,
                 phase = life.next() => self.phase(phase),
-                Some(done) = self.doing.next(), if !self.doing.is_empty() => self.done(done),
+                Some(done) = next(&mut self.doing) => self.done(done),
                 // A client that never stops asking leaves the others their turn.
                 Some(request) = coop::cooperative(self.requests.next()) => {
-                    connection.handled();
-                    self.request(request);
+                    voice.connection().handled();
+                    self.request(*request);
                 }
             }
+        };
+        let patience = self.chat.handshake_timeout;
+        if expired {
+            self.expire();
         }
         (*self).end();
+        if expired {
+            // Boxed: every session would have room for it.
+            Box::pin(part(Arc::clone(voice.connection()), patience)).await;
+        }
     }
 
     /// A session that has lost a packet has nothing more to say; its stream ends, and so does this.
@@ -189,7 +185,7 @@ impl<B: Backend> Session<B> {
         add(&self.chat.metrics.accepted);
         let sending = Sending { ack, arrived, id, room, traceparent, _pending: self.chat.unanswered.one_more() };
         let outcome = span.in_scope(|| self.chat.backend.submit(message));
-        self.doing.push(Box::pin(async move { Done::Sent(sending, outcome.await) }));
+        self.does(Box::pin(async move { Done::Sent(sending, outcome.await) }));
     }
 
     fn join(&mut self, join: Join, ack: Ack, arrived: Instant) {
@@ -197,7 +193,7 @@ impl<B: Backend> Session<B> {
         if let Some(Place::Joining(_)) = self.rooms.get(&join.room) {
             return self.park(&join.room.clone(), Request { asked: Asked::Join(join), ack, arrived });
         }
-        match self.may_enter(&join.room).and_then(|()| self.conduct.join(Instant::now())) {
+        match self.may_enter(&join.room).and_then(|()| self.line.conduct.join(Instant::now())) {
             Ok(()) => self.enter(join.room, join.offset, Answer::Ack(ack)),
             Err(refusal) => self.refuse(ack, &refusal),
         }
@@ -208,11 +204,15 @@ impl<B: Backend> Session<B> {
         self.change_rooms(|rooms| rooms.insert(room.clone(), Place::Joining(VecDeque::new())));
         self.outbox.expect(room.clone(), answer);
         let (resumed, joining) = (offset.is_some(), self.chat.backend.join(&self.membership, room.clone(), offset));
-        self.doing.push(Box::pin(async move { Done::Joined { room, resumed, result: joining.await } }));
+        self.does(Box::pin(async move { Done::Joined { room, resumed, result: joining.await } }));
+    }
+
+    fn does(&mut self, doing: Doing) {
+        self.doing.get_or_insert_default().push(doing);
     }
 
     fn may_enter(&self, room: &Room) -> Result<(), Refusal> {
-        if self.rooms.contains_key(room) {
+        if self.rooms.get(room).is_some() {
             return Ok(());
         }
         self.identity.may_join(room)?;
@@ -231,7 +231,7 @@ impl<B: Backend> Session<B> {
         match self.chat.backend.leave(&self.membership, &leave.room) {
             None => self.refuse(ack, &not_in(&leave.room)),
             Some(left) => {
-                self.conduct.taken();
+                self.line.conduct.taken();
                 let _ = self.outbox.ack(ack, &left);
             }
         }
@@ -265,7 +265,7 @@ impl<B: Backend> Session<B> {
                     (false, true) => RESUME_FRESH,
                 };
                 add(&self.chat.metrics.resumes[outcome]);
-                self.conduct.taken();
+                self.line.conduct.taken();
                 self.rooms.insert(room.clone(), Place::In);
             }
             Err(refusal) => {
@@ -302,7 +302,7 @@ impl<B: Backend> Session<B> {
             Outcome::Unknown => add(&self.chat.metrics.indeterminate),
             Outcome::Refused(refusal) => self.refuse(sending.ack, &refusal),
             Outcome::Stored { sent, duplicate } => {
-                self.conduct.taken();
+                self.line.conduct.taken();
                 let offset = sent.offset.map(|offset| offset.to_string()).unwrap_or_default();
                 let span = tracing::info_span!(
                     target: TARGET, "chat.ack",
@@ -317,19 +317,20 @@ impl<B: Backend> Session<B> {
     }
 
     fn charge(&mut self, key: Option<(Room, MessageId)>) -> Result<(), Refusal> {
-        let admitted = self.limit.admit(Instant::now(), key);
-        admitted.map_err(|wait| Refusal::messages_limited(self.chat.rate_limit, wait))
+        let per_second = self.chat.rate_limit;
+        let limit = self.limit.get_or_insert_with(|| Box::new(RateLimit::new(per_second)));
+        limit.admit(Instant::now(), key).map_err(|wait| Refusal::messages_limited(per_second, wait))
     }
 
     fn refuse(&self, ack: Ack, refusal: &Refusal) {
         let _ = self.outbox.refuse(ack, refusal);
-        if self.conduct.refused(refusal.code) {
+        if self.line.conduct.refused(refusal.code) {
             add(&self.chat.metrics.unruly);
             self.outbox.close();
         }
     }
 
-    fn change_rooms<T>(&mut self, change: impl FnOnce(&mut HashMap<Room, Place>) -> T) -> T {
+    fn change_rooms<T>(&mut self, change: impl FnOnce(&mut Places<Place>) -> T) -> T {
         let before = self.rooms.len();
         let result = change(&mut self.rooms);
         self.chat.metrics.session(Some(before), Some(self.rooms.len()));
@@ -346,9 +347,24 @@ impl<B: Backend> Session<B> {
     }
 }
 
-/// Returns when that time, since 1970, has come.
+/// What is done first; the end of the last leaves nothing.
+async fn next(doing: &mut Option<FuturesUnordered<Doing>>) -> Option<Done> {
+    let done = doing.as_mut()?.next().await;
+    if doing.as_ref().is_some_and(FuturesUnordered::is_empty) {
+        *doing = None;
+    }
+    done
+}
+
+/// Returns when that time, since 1970, has come. Most tokens have none, and no session has room for theirs.
 async fn expired(at: Option<Duration>) {
-    let Some(at) = at else { return std::future::pending().await };
+    match at {
+        Some(at) => Box::pin(passed(at)).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn passed(at: Duration) {
     loop {
         let left = at.saturating_sub(since_1970());
         if left.is_zero() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use system_wire::{Batch, Connection, Wire};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -98,4 +99,18 @@ async fn the_guard_lives_as_long_as_the_stream() {
     drop(wire);
     assert_eq!(Arc::strong_count(&guard), 1);
     drop(connection);
+}
+
+#[tokio::test]
+async fn a_voice_has_ended_with_itself_with_a_later_one_and_with_the_stream() {
+    let (connection, wire, _far) = tcp(()).await;
+    let [first, second, third] = [(); 3].map(|()| connection.voice());
+    let waiting = tokio::spawn(async move { first.ended().await });
+    tokio::task::yield_now().await;
+    second.end();
+    within("the end of an earlier voice", waiting).await.unwrap();
+    within("its own end", second.ended()).await;
+    assert!(third.ended().now_or_never().is_none(), "it may still speak");
+    drop(wire);
+    within("the end with the stream", third.ended()).await;
 }
