@@ -109,6 +109,11 @@ impl Browser {
 const WATCH: &str = "window.violations = [];
     addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective));";
 
+/// What a page shows, and how far it and each of its files came.
+const STATE: &str = "[document.body.innerText, location.href, document.readyState]
+    .concat(performance.getEntriesByType('resource').map((file) => `${file.name} ${file.responseStatus} ${file.duration} ms`))
+    .join('\\n')";
+
 impl Drop for Browser {
     /// Its helpers are of its group, which nobody else is in.
     fn drop(&mut self) {
@@ -137,7 +142,7 @@ impl Tab {
         let deadline = Instant::now() + PATIENCE;
         while self.eval(&format!("!!({expression})")).await != true {
             if Instant::now() > deadline {
-                let page = self.eval("document.body.innerText").await;
+                let page = self.eval(STATE).await;
                 panic!("{what}: not within {PATIENCE:?}. The page:\n{}", page.as_str().unwrap_or_default());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -315,6 +315,8 @@ async fn who_is_signed_out_by_a_token_that_expires_signs_in_again_and_misses_not
     ann.sign_in(&token(json!({ "sub": "ann", "exp": late })), "global").await;
     ann.say("hello").await;
     ann.sees(&["hello"]).await;
+    // Who never reads answers no ping, and is gone before the token is.
+    assert_eq!(bob.contents(1).await, ["hello"]);
     let asked = "!welcome.hidden && document.getElementById('sign-in-error').textContent.startsWith('Token expired')";
     ann.tab.until("the way in, and why", asked).await;
     bob.call("chat-message", json!({ "content": "meanwhile" })).await;
