@@ -64,7 +64,7 @@ pub(crate) struct Land {
 impl Land {
     pub(crate) async fn take(run: &str) -> Result<Land, ClusterError> {
         let docker = connect().await?;
-        let reaper = Reaper::start(&format!("{LABEL}={run}"))?;
+        let reaper = Reaper::start(&docker, &format!("{LABEL}={run}")).await?;
         let network = Network::create(&docker, run).await?;
         Ok(Land { docker, network, _reaper: reaper })
     }

@@ -1,6 +1,6 @@
 //! Which engine an image holds.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use bollard::{
     Docker,
@@ -10,7 +10,7 @@ use bollard::{
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::{connect, image::present, official_image, sentence};
+use super::{LABEL, Reaper, connect, image::present, official_image, sentence};
 use crate::{ClusterError, Engine, EngineChoice, Progress, engine::announced};
 
 /// A registry that does not answer by then is none.
@@ -47,8 +47,11 @@ pub async fn redis_image(
 
 async fn look(docker: &Docker, image: &str) -> Result<Engine, ClusterError> {
     let mut said = Vec::new();
+    // Its containers go with us, too.
+    let run = format!("probe-{}", std::process::id());
+    let _reaper = Reaper::start(docker, &format!("{LABEL}={run}")).await?;
     for server in SERVERS {
-        match version(docker, image, server).await {
+        match version(docker, image, server, &run).await {
             Ok(text) => match announced(&text) {
                 Some((kind, version)) => {
                     return Ok(Engine { program: server.into(), kind, version, library_path: None });
@@ -61,10 +64,11 @@ async fn look(docker: &Docker, image: &str) -> Result<Engine, ClusterError> {
     Err(ClusterError::Ground(format!("the image {image} holds no Redis or Valkey server: {}", said.join("; "))))
 }
 
-async fn version(docker: &Docker, image: &str, server: &str) -> Result<String, bollard::errors::Error> {
+async fn version(docker: &Docker, image: &str, server: &str, run: &str) -> Result<String, bollard::errors::Error> {
     let body = ContainerCreateBody {
         image: Some(image.to_owned()),
         cmd: Some(vec![server.to_owned(), "--version".to_owned()]),
+        labels: Some(HashMap::from([(LABEL.to_owned(), run.to_owned())])),
         ..Default::default()
     };
     let id = docker.create_container(None, body).await?.id;

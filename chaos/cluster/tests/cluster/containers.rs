@@ -1,6 +1,6 @@
 //! The same in containers. (All of these tests run there with `HOLDFAST_BACKEND=containers`.)
 
-use std::{process::Command, time::Instant};
+use std::{io::Write, process::Command, time::Instant};
 
 use chaos_cluster::{Cluster, ImageNames, LinkEnd, LinkKind, ProcessState, Server};
 
@@ -45,7 +45,9 @@ fn engine_runs() -> bool {
     let runs = asked.is_ok_and(|answer| answer.status.success());
     assert!(runs || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "no Docker engine answers `docker version`");
     if !runs {
-        eprintln!("NOT RUN: the containers backend; no Docker engine answers `docker version`");
+        // Past the test harness, which shows nothing of a test that passes.
+        let told = "NOT RUN: the containers backend; no Docker engine answers `docker version`\n";
+        std::io::stderr().write_all(told.as_bytes()).expect("somebody who reads it");
     }
     runs
 }
