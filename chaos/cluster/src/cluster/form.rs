@@ -8,6 +8,7 @@ use super::{Cluster, lock, start::FORMED};
 use crate::{ClusterError, RedisTopology, RespValue, Server, Topology, backend::Signal, redis_conf};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const RESETS: u32 = 20;
 
 impl Cluster {
     /// Returns when it is level.
@@ -124,9 +125,18 @@ impl Cluster {
         let pairs = settings.iter().flat_map(|(name, value)| [&**name, value]);
         let set: Vec<&str> = ["CONFIG", "SET"].into_iter().chain(pairs).collect();
         self.order(server, &set).await?;
-        // A replica refuses FLUSHALL, and empties itself when it is reset.
-        self.ask(server, &["FLUSHALL"]).await?;
-        self.order(server, &["CLUSTER", "RESET", "HARD"]).await?;
+        // A replica refuses FLUSHALL, and empties itself when it is reset; a primary with keys refuses the reset, and one may
+        // become primary in between, or be written to by what is not quite over.
+        for left in (0..RESETS).rev() {
+            self.ask(server, &["FLUSHALL"]).await?;
+            match self.order(server, &["CLUSTER", "RESET", "HARD"]).await {
+                Err(ClusterError::Refused { .. }) if left > 0 => sleep(LOOK_AGAIN).await,
+                done => {
+                    done?;
+                    break;
+                }
+            }
+        }
         for command in [&["FLUSHALL"][..], &["FUNCTION", "FLUSH"], &["CONFIG", "RESETSTAT"]] {
             self.order(server, command).await?;
         }
