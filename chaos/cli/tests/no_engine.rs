@@ -18,6 +18,9 @@ use std::{
 /// `nobody`, where the tests run as root, who may do everything.
 const NOBODY: u32 = 65534;
 
+/// What an engine says to `GET /version` that will do.
+const NEW: &str = r#"{"Version":"26.1.5","ApiVersion":"1.45","MinAPIVersion":"1.24"}"#;
+
 /// A folder of its own for each test, empty, which others may read.
 fn place(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -122,7 +125,7 @@ fn an_image_that_is_nowhere_is_named_with_the_engines_reason() {
     let place = place("no-image");
     let socket = engine(&place, |request| {
         if request.contains("/version") {
-            (200, r#"{"Version":"26.1.5","ApiVersion":"1.45","MinAPIVersion":"1.24"}"#)
+            (200, NEW)
         } else if request.contains("/images/create") {
             (404, r#"{"message":"pull access denied for no-such-image, repository does not exist"}"#)
         } else {
@@ -141,7 +144,7 @@ fn an_engine_that_the_command_docker_does_not_reach_is_not_used() {
     let place = place("other-engine");
     let socket = engine(&place, |request| {
         if request.contains("/version") {
-            (200, r#"{"Version":"26.1.5","ApiVersion":"1.45","MinAPIVersion":"1.24"}"#)
+            (200, NEW)
         } else if request.contains("/info") {
             (200, r#"{"ID":"this-engine"}"#)
         } else {
