@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::signal::Signal as Number;
 use tokio::time::{Instant, sleep};
 
-use crate::{ClusterError, Server, external::External};
+use crate::{ClusterError, Server, external::External, tree};
 
 /// A verb under way.
 pub(crate) type Verb<'a> = Pin<Box<dyn Future<Output = Result<(), ClusterError>> + Send + 'a>>;
@@ -21,18 +22,19 @@ pub(crate) trait Backend: Send + Sync {
     /// Starts it in its data directory, which exists afterwards; it need not serve yet.
     fn start<'a>(&'a self, server: Server, launch: &'a Launch) -> Verb<'a>;
 
-    /// Returns when the signal has had its effect: the process is gone, or stopped. A terminated one may take its time,
-    /// and is not waited for.
+    /// To all of a server's processes, whatever was started first; a container is asked to go as an engine asks, by its
+    /// first process. Returns when the signal has had its effect: the process is gone, or stopped with all that came of
+    /// it. A terminated one may take its time, and is not waited for.
     fn signal(&self, server: Server, signal: Signal) -> Verb<'_>;
 
     fn process(&self, server: Server) -> Process;
 
-    /// What it takes for its own process id: in a container that is another than ours.
-    fn pid_it_knows(&self, server: Server) -> Option<u32> {
-        self.process(server).pid()
-    }
-
     fn place(&self, server: Server) -> Place;
+
+    /// What may keep one here that was asked to go, to be appended to a sentence.
+    fn why_it_stays(&self, _: Server) -> String {
+        String::new()
+    }
 
     /// What became of the life of a server that had this id, by whoever is not the harness: the evidence for faults,
     /// whatever the harness believes that it did.
@@ -80,6 +82,23 @@ pub(crate) enum Signal {
     Resume,
 }
 
+impl Signal {
+    pub(crate) fn number(self) -> Number {
+        match self {
+            Signal::Kill => Number::SIGKILL,
+            Signal::Terminate => Number::SIGTERM,
+            Signal::Pause => Number::SIGSTOP,
+            Signal::Resume => Number::SIGCONT,
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number().fmt(out)
+    }
+}
+
 /// A kill or a stop takes effect within milliseconds, unless the process waits for a disk.
 const EFFECT: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -92,8 +111,13 @@ pub(crate) async fn effect(signal: Signal, state: impl Fn() -> Process) -> Resul
         if took_effect(signal, &state) {
             return Ok(());
         }
+        if let (Signal::Pause, Process::Running(pid)) = (signal, &state) {
+            // Started between the look at its processes and the signal.
+            tree::send(tree::descendants(*pid), signal.number())
+                .map_err(|error| format!("cannot be sent {signal}: {error}"))?;
+        }
         if Instant::now() > until {
-            return Err(format!("was sent {signal:?} and is {state} after {EFFECT:?}"));
+            return Err(format!("was sent {signal} and is {state} after {EFFECT:?}"));
         }
         sleep(LOOK_AGAIN).await;
     }
@@ -108,31 +132,20 @@ fn took_effect(signal: Signal, state: &Process) -> bool {
     }
 }
 
-/// By the operating system's word. One that only waits to be reaped has ended.
+/// By the operating system's word.
 fn life(pid: u32) -> ProcessState {
-    match state(pid) {
-        None | Some('Z' | 'X') => ProcessState::Ended,
-        Some('T') => ProcessState::Paused,
-        Some(_) => ProcessState::Running,
+    match pid {
+        _ if tree::has_ended(pid) => ProcessState::Ended,
+        _ if tree::is_stopped(pid) => ProcessState::Paused,
+        _ => ProcessState::Running,
     }
-}
-
-/// It is the first word behind the last parenthesis: the name before it may hold any character.
-fn state(pid: u32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
-}
-
-/// State T, by a signal or by whoever traces it.
-pub(crate) fn is_stopped(pid: u32) -> bool {
-    matches!(state(pid), Some('T' | 't'))
 }
 
 /// What the operating system says of a server's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessState {
     Running,
-    /// State T.
+    /// State T, with all that came of it.
     Paused,
     /// Or never started.
     Ended,

@@ -22,6 +22,7 @@ mod resp;
 mod server;
 mod slots;
 mod topology;
+mod tree;
 
 pub use backend::ProcessState;
 pub use binaries::{BinaryError, Build, chat_node};

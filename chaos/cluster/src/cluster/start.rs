@@ -20,7 +20,7 @@ use crate::{
     links::Behind,
     look::{Directory, answers},
     processes::Processes,
-    redis_conf, resp,
+    redis_conf, resp, tree,
 };
 
 /// A Redis node that does not serve by then will not.
@@ -83,8 +83,7 @@ impl Cluster {
             let Some(pid) = state.pid() else {
                 return Err(self.did_not_start(server, &self.options.engine.program, &state));
             };
-            let pid = self.backend.pid_it_knows(server).unwrap_or(pid);
-            let seen = match serving(self.backend.place(server).address, pid).await {
+            let seen = match serving(self.backend.place(server).address, &tree::own_ids(pid)).await {
                 Ok(()) => return Ok(()),
                 Err(Unserved::Foreign(why)) => return failed(why),
                 Err(Unserved::NotYet(why)) => why,
@@ -119,7 +118,8 @@ enum Unserved {
     Foreign(String),
 }
 
-async fn serving(address: SocketAddr, pid: u32) -> Result<(), Unserved> {
+/// `ours`: the ids that the processes of the server have, as they know them.
+async fn serving(address: SocketAddr, ours: &[u32]) -> Result<(), Unserved> {
     let asked = tokio::time::timeout(Duration::from_secs(1), resp::ask_once(address, None, &[&["INFO"]])).await;
     let answers = asked.map_err(|_| Unserved::NotYet("no answer within 1s".to_owned()))?;
     let answers = answers.map_err(|error| Unserved::NotYet(error.to_string()))?;
@@ -129,10 +129,11 @@ async fn serving(address: SocketAddr, pid: u32) -> Result<(), Unserved> {
     };
     let fields = answers::fields(info);
     match fields.get("process_id").and_then(|id| id.parse::<u32>().ok()) {
-        Some(id) if id == pid => {}
+        Some(id) if ours.contains(&id) => {}
         id => {
             let who = id.map_or_else(|| "another server".to_owned(), |id| format!("another server (process {id})"));
-            return Err(Unserved::Foreign(format!("{who} answers on {address} instead of process {pid}")));
+            let ours = ours.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            return Err(Unserved::Foreign(format!("{who} answers on {address} instead of process {ours}")));
         }
     }
     match fields.get("loading") {
@@ -236,9 +237,9 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_is_not_ours_is_noticed() {
         let ours = server_that_says("process_id:7\r\nloading:0\r\n").await;
-        serving(ours, 7).await.expect("ours");
+        serving(ours, &[6, 7]).await.expect("ours");
         let foreign = server_that_says("process_id:8\r\nloading:0\r\n").await;
-        let Err(Unserved::Foreign(why)) = serving(foreign, 7).await else {
+        let Err(Unserved::Foreign(why)) = serving(foreign, &[7]).await else {
             panic!("a foreign server was taken for ours")
         };
         assert_eq!(why, format!("another server (process 8) answers on {foreign} instead of process 7"));
@@ -247,6 +248,6 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_still_loads_is_waited_for() {
         let loading = server_that_says("process_id:7\r\nloading:1\r\n").await;
-        assert!(matches!(serving(loading, 7).await, Err(Unserved::NotYet(_))));
+        assert!(matches!(serving(loading, &[7]).await, Err(Unserved::NotYet(_))));
     }
 }

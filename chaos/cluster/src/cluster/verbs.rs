@@ -35,8 +35,8 @@ impl Cluster {
                     // The operator's command ended well; that the server did not go shows in the evidence.
                     return Ok(());
                 }
-                let state = self.backend.process(server);
-                return Err(self.failed(server, format!("was terminated and is {state} after {within:?}")));
+                let (state, why) = (self.backend.process(server), self.backend.why_it_stays(server));
+                return Err(self.failed(server, format!("was terminated and is {state} after {within:?}{why}")));
             }
             sleep(LOOK_AGAIN).await;
         }

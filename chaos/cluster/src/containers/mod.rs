@@ -47,8 +47,9 @@ use reaper::Reaper;
 
 use crate::{
     ClusterError, Server,
-    backend::{Backend, Launch, Place, Process, Signal, Verb, effect, evidence, is_stopped},
+    backend::{Backend, Launch, Place, Process, Signal, Verb, effect, evidence},
     ground::{Bridge, Ground},
+    tree,
 };
 
 const LABEL: &str = "holdfast.run";
@@ -216,14 +217,22 @@ impl Run {
         let Some(id) = self.with(|known| known.get(&server).map(|container| container.id.clone())) else {
             return Err(failed("was never started".to_owned()));
         };
-        if self.process(server).has_ended() {
-            return Ok(());
-        }
-        let options = KillContainerOptionsBuilder::new().signal(number(signal)).build();
+        let Some(pid) = self.process(server).pid() else { return Ok(()) };
+        let refused = |why: String| failed(format!("cannot be sent {signal}: {why}"));
+        // The engine knows the first process only.
+        let options = KillContainerOptionsBuilder::new().signal(signal.number().as_str()).build();
         match self.land.docker.kill_container(&id, Some(options)).await {
             Ok(()) => {}
             Err(error) if is_gone(&error) => {}
-            Err(error) => return Err(failed(format!("cannot be sent {signal:?}: {}", sentence(&error)))),
+            Err(error) => return Err(refused(sentence(&error))),
+        }
+        match signal {
+            Signal::Pause | Signal::Resume => {
+                tree::send(tree::descendants(pid), signal.number()).map_err(|error| refused(error.to_string()))?;
+            }
+            // The kernel ends what is left of a container with its first process; that one is asked to go as `docker stop`
+            // asks it, and what it passes on is part of what is tried.
+            Signal::Kill | Signal::Terminate => {}
         }
         effect(signal, || self.process(server)).await.map_err(failed)
     }
@@ -238,7 +247,7 @@ impl Run {
             Some(Container { pid, .. }) if !fs::exists(format!("/proc/{pid}")).unwrap_or(false) => {
                 Process::Ended("ended".to_owned())
             }
-            Some(Container { pid, .. }) if is_stopped(*pid) => Process::Paused(*pid),
+            Some(Container { pid, .. }) if tree::is_stopped(*pid) => Process::Paused(*pid),
             Some(Container { pid, .. }) => Process::Running(*pid),
         })
     }
@@ -249,16 +258,6 @@ impl Run {
             data: self.root.join(server.to_string()),
             log: self.logs.join(format!("{server}.log")),
         }
-    }
-}
-
-/// To the container's first process, as the engine would.
-fn number(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Kill => "KILL",
-        Signal::Terminate => "TERM",
-        Signal::Pause => "STOP",
-        Signal::Resume => "CONT",
     }
 }
 
@@ -311,9 +310,16 @@ impl Backend for Containers {
         self.run.process(server)
     }
 
-    /// The first of its namespace.
-    fn pid_it_knows(&self, server: Server) -> Option<u32> {
-        self.process(server).pid().map(|_| 1)
+    /// The first process of a container ignores what it has no handler for, and a shell passes nothing on.
+    fn why_it_stays(&self, server: Server) -> String {
+        let pid = self.process(server).pid();
+        let Some(name) = pid.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).ok()) else {
+            return String::new();
+        };
+        format!(
+            "; SIGTERM goes to the first process of its container (`{}`), as with `docker stop`: it has to handle it              or to pass it on, or the image needs an init",
+            name.trim()
+        )
     }
 
     fn place(&self, server: Server) -> Place {

@@ -4,11 +4,14 @@ use std::{io, os::unix::process::ExitStatusExt, process};
 
 use nix::{
     errno::Errno,
-    sys::signal::{Signal as Number, killpg},
-    unistd::Pid,
+    sys::signal::killpg,
+    unistd::{Pid, getpgid},
 };
 
-use crate::backend::{Process, Signal, is_stopped};
+use crate::{
+    backend::{Process, Signal},
+    tree,
+};
 
 pub(super) struct Child {
     process: process::Child,
@@ -19,27 +22,26 @@ impl Child {
         Child { process }
     }
 
-    /// To its process group, so that what it started goes with it. No error when it has ended already.
+    /// To its process group, and to what came of it and left that group. No error when it has ended already.
     pub(super) fn signal(&mut self, signal: Signal) -> io::Result<()> {
         if self.look().has_ended() {
             return Ok(());
         }
-        let number = match signal {
-            Signal::Kill => Number::SIGKILL,
-            Signal::Terminate => Number::SIGTERM,
-            Signal::Pause => Number::SIGSTOP,
-            Signal::Resume => Number::SIGCONT,
-        };
-        match killpg(self.group(), number) {
-            Ok(()) | Err(Errno::ESRCH) => Ok(()),
-            Err(error) => Err(error.into()),
+        let group = Pid::from_raw(self.process.id().cast_signed());
+        let outside = |pid: &u32| getpgid(Some(Pid::from_raw(pid.cast_signed()))) != Ok(group);
+        // Looked for before a kill: afterwards they are nobody's.
+        let outsiders: Vec<u32> = tree::descendants(self.process.id()).into_iter().filter(outside).collect();
+        match killpg(group, signal.number()) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => return Err(error.into()),
         }
+        tree::send(outsiders, signal.number())
     }
 
     pub(super) fn look(&mut self) -> Process {
         let pid = self.process.id();
         match self.process.try_wait() {
-            Ok(None) if is_stopped(pid) => Process::Paused(pid),
+            Ok(None) if tree::is_stopped(pid) => Process::Paused(pid),
             Ok(None) => Process::Running(pid),
             Ok(Some(status)) => Process::Ended(ended(status)),
             Err(error) => Process::Ended(format!("cannot be waited for: {error}")),
@@ -51,10 +53,6 @@ impl Child {
         if self.signal(Signal::Kill).is_ok() {
             let _ = self.process.wait();
         }
-    }
-
-    fn group(&self) -> Pid {
-        Pid::from_raw(self.process.id().cast_signed())
     }
 }
 

@@ -1,8 +1,10 @@
 //! The processes backend: every server a process of this machine, on a loopback address of its own.
 //!
-//! Linux only: all of 127.0.0.0/8 is local there, and a child can be told to die with its parent.
+//! Linux only: all of 127.0.0.0/8 is local there, and a child can be told to die with its parent. What that child started
+//! dies a moment later ([`reaper`]).
 
 mod child;
+mod reaper;
 mod spawner;
 
 use std::{

@@ -2,13 +2,13 @@
 //!
 //! A parent-death signal follows the *thread* that started the child: started from a test's thread, a server would die
 //! with that test; started from a pool, with the pool. This one waits for work until the whole process ends, whatever
-//! ends it, and then the kernel kills its children.
+//! ends it, and then the kernel kills its children, and the [`Reaper`] what came of them.
 
 use std::{
     io,
     os::unix::process::CommandExt,
     process::{Child, Command},
-    sync::{OnceLock, mpsc},
+    sync::{Mutex, PoisonError, mpsc},
 };
 
 use nix::{
@@ -16,9 +16,11 @@ use nix::{
     unistd::{Pid, getpid, getppid},
 };
 
+use super::reaper::Reaper;
+
 type Order = (Command, mpsc::SyncSender<io::Result<Child>>);
 
-static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+static SPAWNER: Mutex<Option<mpsc::Sender<Order>>> = Mutex::new(None);
 
 /// Starts it in a process group of its own, to be killed when this process ends.
 pub(crate) fn spawn(command: Command) -> io::Result<Child> {
@@ -28,19 +30,21 @@ pub(crate) fn spawn(command: Command) -> io::Result<Child> {
     answered.recv().map_err(|_| gone())?
 }
 
-fn spawner() -> io::Result<&'static mpsc::Sender<Order>> {
-    if let Some(spawner) = SPAWNER.get() {
-        return Ok(spawner);
+fn spawner() -> io::Result<mpsc::Sender<Order>> {
+    let mut spawner = SPAWNER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(orders) = &*spawner {
+        return Ok(orders.clone());
     }
+    let reaper = Reaper::start()?;
     let (orders, incoming) = mpsc::channel::<Order>();
     std::thread::Builder::new().name("spawner".to_owned()).spawn(move || {
         for (mut command, answer) in incoming {
+            reaper.mark(&mut command);
             // Nobody waits for the answer only if the caller's thread died.
             let _ = answer.send(bind_to_this_thread(&mut command).spawn());
         }
     })?;
-    // Of two that race here, the thread of the second ends, because nobody holds its sender.
-    Ok(SPAWNER.get_or_init(|| orders))
+    Ok(spawner.insert(orders).clone())
 }
 
 /// The signal can only be set in the child, before it becomes the server.

@@ -1,5 +1,16 @@
 //! Chat nodes are any program that is told where to listen: here a small web server of Python.
 
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
 use chaos_cluster::{ChatTopology, Cluster, ProcessState, Program, Ready, Server};
 
 use crate::stage::{PATIENCE, options, stage, topology};
@@ -55,6 +66,49 @@ async fn a_chat_node_is_killed_and_started_again_where_it_was() {
     cluster.start_again(node).await.expect("started");
     assert_eq!((cluster.state(node), cluster.chat_urls()[0].clone()), (ProcessState::Running, url));
     cluster.terminate(node, PATIENCE).await.expect("terminated");
+}
+
+/// As with `npm start`: what is started is a shell, and the server its child, in a session of its own at that.
+pub(crate) fn behind_a_shell() -> ChatTopology {
+    let mut node = python("/ready");
+    let python = std::mem::take(&mut node.program.arguments).into_iter().skip(1);
+    let shell = ["-c", "setsid python3 -c \"$@\"; exit", "sh"].map(ToOwned::to_owned);
+    (node.program.command, node.program.arguments) = ("sh".into(), shell.into_iter().chain(python).collect());
+    ChatTopology { nodes: 1, ..node }
+}
+
+#[tokio::test]
+async fn what_is_done_to_a_chat_node_is_done_to_all_of_its_processes() {
+    let cluster = stage().await;
+    cluster.start_chat(behind_a_shell()).await.expect("a chat node");
+    let (node, url) = (Server::Chat(1), cluster.chat_urls()[0].clone());
+    let address = url.trim_start_matches("http://").to_owned();
+    let pid = cluster.pid(node).expect("it runs");
+
+    let shell = Pid::from_raw(pid.cast_signed());
+    kill(shell, Signal::SIGSTOP).expect("stopped");
+    assert!(answers(&address));
+    assert_eq!(cluster.life(node, pid), ProcessState::Running, "only the shell is stopped");
+
+    cluster.pause(node).await.expect("paused");
+    assert!(!answers(&address), "it hangs, and answers");
+    assert_eq!(cluster.life(node, pid), ProcessState::Paused);
+    cluster.resume(node).await.expect("resumed");
+    assert!(answers(&address));
+
+    cluster.kill(node).await.expect("killed");
+    let until = Instant::now() + PATIENCE;
+    while TcpStream::connect(&address).is_ok() {
+        assert!(Instant::now() < until, "the shell is gone, and the server answers");
+    }
+}
+
+/// Within a time that is long for it.
+fn answers(address: &str) -> bool {
+    let mut stream = TcpStream::connect(address).expect("the kernel accepts");
+    stream.set_read_timeout(Some(Duration::from_secs(1))).expect("a deadline");
+    stream.write_all(b"GET /ready HTTP/1.0\r\n\r\n").expect("the kernel takes it");
+    stream.read(&mut [0; 16]).is_ok_and(|read| read > 0)
 }
 
 #[tokio::test]

@@ -1,10 +1,16 @@
 //! The same in containers. (All of these tests run there with `HOLDFAST_BACKEND=containers`.)
 
-use std::{io::Write, process::Command, time::Instant};
+use std::{
+    io::Write,
+    net::TcpStream,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use chaos_cluster::{Cluster, ImageNames, LinkEnd, LinkKind, ProcessState, Server};
 
-use crate::stage::{PATIENCE, options, topology};
+use crate::stage::{PATIENCE, engine, options, topology};
 
 #[tokio::test]
 async fn containers_boot_fail_over_and_leave_nothing() {
@@ -39,6 +45,65 @@ async fn containers_boot_fail_over_and_leave_nothing() {
     assert_eq!(of_run(&label, &["network", "ls", "-q"]), 0, "a network was left");
 }
 
+/// A shell is the first process of the container, and Redis its child.
+#[tokio::test]
+async fn what_is_done_to_a_container_is_done_to_the_server_and_not_only_to_its_first_process() {
+    if !engine_runs() {
+        return;
+    }
+    let image = behind_a_shell(&engine().program);
+    let mut options = options();
+    options.containers = Some(ImageNames { redis: Some(image), chat: None });
+    let mut one = topology();
+    (one.redis.shards, one.redis.replicas_per_shard) = (1, 0);
+    let cluster = Cluster::start(one, options).await.expect("a cluster");
+    let (server, run) = (Server::Redis(1), cluster.data_directory(Server::Redis(1)));
+    let run = run.parent().and_then(Path::file_name).expect("the run's folder").to_string_lossy().into_owned();
+    let pid = cluster.pid(server).expect("it runs");
+    let answers = async || cluster.view().await.node(server).is_some();
+    assert!(answers().await);
+
+    // Whoever looks at the first process alone takes this for a pause.
+    docker(&["kill", "--signal", "STOP", &format!("{run}-{server}")]);
+    while !std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there").contains(" T ") {
+        tokio::task::yield_now().await;
+    }
+    assert!(answers().await);
+    assert_eq!((cluster.state(server), cluster.life(server, pid)), (ProcessState::Running, ProcessState::Running));
+
+    cluster.pause(server).await.expect("paused");
+    assert!(!answers().await, "it hangs, and answers");
+    assert_eq!((cluster.state(server), cluster.life(server, pid)), (ProcessState::Paused, ProcessState::Paused));
+    cluster.resume(server).await.expect("resumed");
+    let until = Instant::now() + PATIENCE;
+    while !answers().await {
+        assert!(Instant::now() < until, "it was resumed, and hangs");
+    }
+
+    let error =
+        cluster.terminate(server, Duration::from_millis(200)).await.expect_err("a shell ignores it").to_string();
+    let why = "SIGTERM goes to the first process of its container (`sh`)";
+    assert!(error.contains("was terminated and is running") && error.contains(why), "{error}");
+
+    cluster.kill(server).await.expect("killed");
+    assert_eq!(cluster.life(server, pid), ProcessState::Ended);
+    TcpStream::connect(cluster.direct_address(server)).expect_err("nobody listens there");
+    cluster.shutdown().await.expect("a clean end");
+}
+
+/// An image with a program where it is here, a shell, and the libraries of both; the shell stays, and runs its command.
+fn behind_a_shell(program: &Path) -> String {
+    const NAME: &str = "holdfast/behind-a-shell:test";
+    const SCRIPT: &str = r#"
+        libraries=$(ldd /bin/sh "$1" | grep -o '/[^ ]*' | grep -v ':$' | sort -u)
+        tar --create --dereference --absolute-names /bin/sh "$1" $libraries |
+            docker import --change 'ENTRYPOINT ["/bin/sh", "-c", "\"$@\"; exit $?", "sh"]' - "$2"
+    "#;
+    let made = Command::new("sh").args(["-ec", SCRIPT, "image"]).arg(program).arg(NAME).output().expect("a shell");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    NAME.to_owned()
+}
+
 /// Whoever has no engine reads so; in CI it is a failure.
 fn engine_runs() -> bool {
     let asked = Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]).output();
@@ -54,7 +119,11 @@ fn engine_runs() -> bool {
 
 fn of_run(label: &str, what: &[&str]) -> usize {
     let filter = format!("label=holdfast.run={label}");
-    let said = Command::new("docker").args(what).args(["--filter", &filter]).output().expect("docker answers");
+    docker(&[what, &["--filter", &filter]].concat()).lines().count()
+}
+
+fn docker(arguments: &[&str]) -> String {
+    let said = Command::new("docker").args(arguments).output().expect("docker answers");
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    String::from_utf8_lossy(&said.stdout).lines().count()
+    String::from_utf8_lossy(&said.stdout).into_owned()
 }

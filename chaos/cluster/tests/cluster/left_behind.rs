@@ -9,9 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chaos_cluster::Cluster;
+use chaos_cluster::{Cluster, Server};
 
-use crate::stage::{options, topology};
+use crate::{
+    chat::behind_a_shell,
+    stage::{options, topology},
+};
 
 const FOLDER: &str = "HOLDFAST_TEST_FOLDER";
 
@@ -20,7 +23,8 @@ async fn nothing_is_left_when_the_harness_is_killed() {
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let mut harness = harness(place.path());
     let servers = servers_of(&mut harness);
-    assert_eq!(servers.len(), 9);
+    // Nine Redis nodes, a shell, and the server that it started.
+    assert_eq!(servers.len(), 11);
     assert!(servers.iter().all(|pid| runs(*pid)), "not all of {servers:?} run");
 
     harness.kill().expect("killed");
@@ -67,9 +71,14 @@ fn runs(pid: u32) -> bool {
 async fn a_harness_that_waits_to_be_killed() {
     let mut options = options();
     options.temp = Some(std::env::var_os(FOLDER).expect("started by the test above").into());
-    let cluster = Cluster::start(topology(), options).await.expect("a cluster");
-    let ids: Vec<String> =
+    let mut topology = topology();
+    topology.chat = behind_a_shell();
+    let cluster = Cluster::start(topology, options).await.expect("a cluster");
+    let mut ids: Vec<String> =
         cluster.servers().into_iter().filter_map(|server| cluster.pid(server)).map(|pid| pid.to_string()).collect();
+    let shell = cluster.pid(Server::Chat(1)).expect("it runs");
+    let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).expect("it has a child");
+    ids.push(children.trim().to_owned());
     // A thread of its own writes, past what the test framework holds back.
     let line = format!("up: {}\n", ids.join(" "));
     std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).expect("written");
