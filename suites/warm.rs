@@ -17,6 +17,7 @@ use chaos_cluster::{
     Build, ChatTopology, Cluster, Engine, EngineChoice, ImageNames, Options, Places, RedisTopology, Topology,
     cache_folder, chat_node, find_or_fetch, redis_image,
 };
+use chaos_drill::Backend;
 use tokio::{
     runtime::Runtime,
     sync::{Mutex, MutexGuard},
@@ -110,18 +111,27 @@ pub(crate) fn node_program() -> PathBuf {
     chat_node(given.as_deref(), &beside, Build::Never).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What `$HOLDFAST_BACKEND` asks for.
-pub(crate) fn in_containers() -> bool {
+/// What `$HOLDFAST_BACKEND` asks for: where every cluster of the suites runs, unless a test names a backend itself.
+/// Everything else does not know the difference, and runs alike with both.
+pub(crate) fn backend() -> Backend {
     match env::var("HOLDFAST_BACKEND").as_deref() {
-        Ok("containers") => true,
-        Ok("" | "processes") | Err(_) => false,
+        Ok("containers") => Backend::Containers,
+        Ok("" | "processes") | Err(_) => Backend::Processes,
         Ok(other) => panic!("HOLDFAST_BACKEND is {other:?}: processes or containers"),
     }
 }
 
-/// The engine to run on, and the images if `$HOLDFAST_BACKEND` is `containers`.
+pub(crate) fn in_containers() -> bool {
+    backend() == Backend::Containers
+}
+
+/// The engine to run on, and the images if that is in containers.
 pub(crate) async fn place(choice: EngineChoice) -> (Engine, Option<ImageNames>) {
-    if !in_containers() {
+    place_on(backend(), choice).await
+}
+
+pub(crate) async fn place_on(backend: Backend, choice: EngineChoice) -> (Engine, Option<ImageNames>) {
+    if backend != Backend::Containers {
         return (engine(choice).await, None);
     }
     let given = |name: &str| env::var(name).ok().filter(|image| !image.is_empty());
