@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chaos_cluster::EngineChoice;
-use chaos_drill::{Compared, Drill, Exit, Mistakes, Overrides, Planted, RunError, Stop, as_html, as_text, load};
+use chaos_drill::{Compared, Drill, Exit, Gathered, Overrides, Planted, RunError, Stop, as_html, as_text, load};
 
 use crate::{
     drill::{How, perform},
@@ -53,14 +53,16 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
 }
 
 impl Arguments {
-    /// The drill on each system; every mistake of the first file that has any.
-    fn drills(&self) -> Result<Vec<(String, Drill)>, Mistakes> {
+    /// The drill on each system; every mistake of all files, the drill's own too.
+    fn drills(&self) -> Result<Vec<(String, Drill)>, Gathered> {
         let named = if self.systems.is_empty() { shipped() } else { self.systems.clone() };
-        let drill = |file: String| {
-            let system = Some(system::load(&file)?);
-            Ok((file, load(&self.drill, &Overrides { system, ..self.settings() })?))
-        };
-        named.into_iter().map(drill).collect()
+        let (mut wrong, mut drills) = (Gathered::default(), Vec::new());
+        for file in named {
+            let system = wrong.note(system::load(&file));
+            let drill = wrong.note(load(&self.drill, &Overrides { system, ..self.settings() }));
+            drills.extend(drill.map(|drill| (file, drill)));
+        }
+        if wrong.is_empty() { Ok(drills) } else { Err(wrong) }
     }
 
     fn settings(&self) -> Overrides {

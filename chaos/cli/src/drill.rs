@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chaos_cluster::EngineChoice;
 use chaos_drill::{
-    Backend, CONTRACTS, Delivery, Deployed, Drill, Exit, Expectation, Fence, Judged, Mistakes, Overrides, Plan,
+    Backend, CONTRACTS, Delivery, Deployed, Drill, Exit, Expectation, Fence, Gathered, Judged, Overrides, Plan,
     Planted, RunError, Settings, Stop, load,
 };
 use clap::builder::PossibleValuesParser;
@@ -81,13 +81,21 @@ impl Arguments {
         command.join(" ")
     }
 
-    async fn drill(&self) -> Result<Drill, Mistakes> {
-        let system = self.system.as_deref().map(system::load).transpose()?;
-        let deployment = match &self.deployment {
-            Some(file) => Some(deployment::look(file).await?),
-            None => None,
-        };
-        load(&self.drill, &Overrides { system, deployment, ..self.settings() })
+    /// Or every mistake of all files.
+    async fn drill(&self) -> Result<Drill, Gathered> {
+        let mut wrong = Gathered::default();
+        let system = self.system.as_deref().and_then(|file| wrong.note(system::load(file)));
+        let mut settings = Overrides { system, ..self.settings() };
+        if let Some(file) = &self.deployment {
+            settings.deployment = wrong.note(deployment::look(file).await);
+            // What its file says is wrong already.
+            settings.backend =
+                settings.backend.filter(|backend| settings.deployment.is_some() || *backend != Backend::External);
+        }
+        match wrong.note(load(&self.drill, &settings)) {
+            Some(drill) if wrong.is_empty() => Ok(drill),
+            _ => Err(wrong),
+        }
     }
 
     /// All but the system.

@@ -166,6 +166,11 @@ impl<'t> Table<'t> {
         list
     }
 
+    /// How long a list is in the file, with what is wrong in it.
+    pub(crate) fn listed(&self, key: &str) -> Option<usize> {
+        self.entries.get(key).and_then(|(_, value)| value.get_ref().as_array()).map(|list| list.len())
+    }
+
     /// A value whose shape another crate owns and describes to serde; its first mistake only.
     pub(crate) fn described<T: DeserializeOwned>(&mut self, key: &'static str) -> Option<T> {
         let span = self.entries.get(key).map(|(_, value)| value.span());
@@ -229,19 +234,20 @@ impl<'t> Table<'t> {
         tables
     }
 
-    /// The entries that were not asked for: tables under names of the file's own, which must be among the known ones.
-    pub(crate) fn named(&mut self, known: &[&str]) -> Vec<(String, Table<'t>)> {
+    /// The entries that were not asked for: tables under names of the file's own, which must be `known`; `names` are some
+    /// of those.
+    pub(crate) fn named(&mut self, known: impl Fn(&str) -> bool, names: &[String]) -> Vec<(String, Table<'t>)> {
         let own = |name: &String| !self.asked.contains(&name.as_str());
-        let names: Vec<String> = self.entries.keys().filter(|name| own(name)).cloned().collect();
+        let given: Vec<String> = self.entries.keys().filter(|name| own(name)).cloned().collect();
         let mut tables = Vec::new();
-        for name in names {
+        for name in given {
             let path = self.path_of(&name);
             let Some((key, value)) = self.entries.remove(&name) else { continue };
             self.source.found.borrow_mut().1.insert(path.clone(), place(self.source.text, key.start));
             let at = value.span().start;
             match value.into_inner() {
-                _ if !known.contains(&name.as_str()) => {
-                    let nearest = nearest(&name, known.iter().copied());
+                _ if !known(&name) => {
+                    let nearest = nearest(&name, names.iter().map(String::as_str));
                     self.source.mistake(key.start, format!("unknown key `{path}`"), nearest);
                 }
                 DeValue::Table(table) => tables.push((name, self.source.table(path, at, table))),
