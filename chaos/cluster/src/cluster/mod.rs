@@ -20,6 +20,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub(crate) use background::Work;
 pub use replace::Replaced;
 
 use crate::{

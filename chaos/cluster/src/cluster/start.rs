@@ -174,12 +174,12 @@ async fn settle(
         return Ok((ground, backend, options));
     };
     let run = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let land = background.handle().spawn(async move { Land::take(&run).await }).await;
+    let land = background.work().spawn(async move { Land::take(&run).await }).await;
     let land = land.map_err(|error| ClusterError::Ground(format!("the containers backend: {error}")))??;
     let bridge = Bridge::claim(land.gateway(), redis, chat)?;
     let ground = Arc::new(Ground::Bridge(bridge));
     let (root, logs) = (absolute(&root)?, absolute(&logs)?);
-    let backend = Containers::new(land, images, ground.clone(), root, logs, background.handle().clone());
+    let backend = Containers::new(land, images, ground.clone(), root, logs, background.work().clone());
     Ok((ground, Arc::new(backend), options))
 }
 

@@ -35,7 +35,6 @@ use bollard::{
     },
 };
 use futures_util::StreamExt;
-use tokio::runtime::Handle;
 
 use docker::{connect, is_gone, sentence};
 use forward::forward;
@@ -48,6 +47,7 @@ use reaper::Reaper;
 use crate::{
     ClusterError, Server,
     backend::{Backend, Launch, Place, Process, Signal, Verb, effect, evidence},
+    cluster::Work,
     ground::{Bridge, Ground},
     tree,
 };
@@ -77,9 +77,10 @@ impl Land {
 }
 
 pub(crate) struct Containers {
-    /// The engine is asked from here: a request that was begun ends, and no connection dies with a test's own runtime.
-    background: Handle,
     run: Arc<Run>,
+    /// The engine is asked from here: a request that was begun ends, also when nobody waits for it any more, and no
+    /// connection dies with a test's own runtime.
+    background: Work,
     /// What listens on this machine's loopback, and the door to it.
     doors: Mutex<BTreeMap<SocketAddr, SocketAddr>>,
 }
@@ -107,11 +108,11 @@ impl Containers {
         ground: Arc<Ground>,
         root: PathBuf,
         logs: PathBuf,
-        background: Handle,
+        background: Work,
     ) -> Containers {
         let (images, known) = (Images::new(names), Arc::default());
         let run = Arc::new(Run { ground, images, root, logs, known, land });
-        Containers { background, run, doors: Mutex::default() }
+        Containers { run, background, doors: Mutex::default() }
     }
 
     async fn background<W>(&self, server: Server, work: W) -> Result<(), ClusterError>
@@ -334,7 +335,7 @@ impl Backend for Containers {
         let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
         let door = match doors.get(&local) {
             Some(door) => *door,
-            None => forward(&self.background, self.run.land.gateway().into(), local)?,
+            None => forward(self.background.handle(), self.run.land.gateway().into(), local)?,
         };
         doors.insert(local, door);
         Ok(url.replace(authority, &door.to_string()))
