@@ -88,7 +88,7 @@ impl Staging {
     pub(super) async fn drill(&self, file: &Path, text: &str) -> Result<Drill, Mistakes> {
         let path = file.to_str().expect("a path in UTF-8");
         let deployment = load_deployment(path)?;
-        let found = deployment.look().await.map_err(|wrong| Mistakes::unfit(path, wrong))?;
+        let found = deployment.look(None).await.map_err(|wrong| Mistakes::unfit(path, wrong))?;
         let overrides = Overrides { deployment: Some((deployment, found)), ..Overrides::default() };
         from_text("drill", "game-day", text, &overrides)
     }

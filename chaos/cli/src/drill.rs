@@ -82,12 +82,12 @@ impl Arguments {
     }
 
     /// Or every mistake of all files.
-    async fn drill(&self) -> Result<Drill, Gathered> {
+    async fn drill(&self, environment: &Environment) -> Result<Drill, Gathered> {
         let mut wrong = Gathered::default();
         let system = self.system.as_deref().and_then(|file| wrong.note(system::load(file)));
         let mut settings = Overrides { system, ..self.settings() };
         if let Some(file) = &self.deployment {
-            settings.deployment = wrong.note(deployment::look(file).await);
+            settings.deployment = wrong.note(deployment::look(file, environment).await);
             // What its file says is wrong already.
             settings.backend =
                 settings.backend.filter(|backend| settings.deployment.is_some() || *backend != Backend::External);
@@ -127,11 +127,11 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
 }
 
 async fn load_and_run(arguments: &Arguments) -> Exit {
-    let drill = match arguments.drill().await {
+    let environment = Environment::read();
+    let drill = match arguments.drill(&environment).await {
         Ok(drill) => drill,
         Err(mistakes) => return terminal::refuse(&mistakes, Exit::Usage),
     };
-    let environment = Environment::read();
     if arguments.dry_run {
         return dry_run(arguments, drill, &environment);
     }

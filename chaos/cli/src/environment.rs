@@ -7,9 +7,13 @@
 //! | `CHAT_NODE` | the chat node to use |
 //! | `HOLDFAST_REDIS_IMAGE`, `HOLDFAST_CHAT_IMAGE` | what containers are made of; else the official Redis image, or the engine and the node of this machine, packed |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | spans of a run are forwarded there as well |
-//! | `PATH` | where engines are looked for |
+//! | `PATH` | where engines are looked for, and programs of an operator's commands |
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 
 use chaos_cluster::{
     BinaryError, Build, Engine, EngineChoice, EngineError, ImageNames, Places, cache_folder, chat_node, find_or_fetch,
@@ -68,12 +72,20 @@ impl Environment {
         Ok((engine, ImageNames { redis, ..self.images.clone() }))
     }
 
+    /// Where programs are looked for when they are run.
+    pub(crate) fn search_path(&self) -> &OsStr {
+        self.places.path.as_deref().unwrap_or(OsStr::new(USUAL_PATH))
+    }
+
     /// `$CHAT_NODE`, beside this program, or built with cargo in the workspace.
     pub(crate) fn chat_node(&self) -> Result<PathBuf, BinaryError> {
         let here = env::current_exe().unwrap_or_default();
         chat_node(self.chat_node.as_deref(), &here, Build::WhenNeeded(&terminal::remark))
     }
 }
+
+/// The C library's, where there is no `$PATH`.
+const USUAL_PATH: &str = "/bin:/usr/bin";
 
 fn text(name: &str) -> Option<String> {
     set(name).and_then(|value| value.into_string().ok())

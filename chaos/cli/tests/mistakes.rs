@@ -1,4 +1,4 @@
-//! What the command says of several bad files: the mistakes of all of them, before anything starts.
+//! What the command says of bad files: every mistake of all of them, before anything starts.
 
 use std::{
     fs,
@@ -38,7 +38,7 @@ fn the_mistakes_of_all_files_of_a_command_are_told_at_once() {
     fs::write(place.join("drill.toml"), "format = 1\ntitle = \"a drill without the rest\"\n").expect("written");
     fs::write(place.join("staging.toml"), "format = 1\nname = \"staging\"\n[blast_radius]\n").expect("written");
     let drill = "drill.toml:1:1: `expect.contract` is missing";
-    let one = "one.toml:4:1: `start` needs a `command` or an `image`";
+    let one = "one.toml:4:9: `start` needs a `command` or an `image`";
     let two = "two.toml:5:37: `send.arguments`: holds no {text}";
     let staging = "staging.toml:1:1: `title` is missing";
     let cases: [(&[&str], &[&str]); 4] = [
@@ -62,4 +62,43 @@ fn the_mistakes_of_all_files_of_a_command_are_told_at_once() {
         assert!(told.ends_with(&total), "{arguments:?}: not {total:?} at the end of\n{told}");
         assert!(!told.contains("needs a deployment"), "{told}");
     }
+}
+
+#[test]
+fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
+    let place = place("no-deployment");
+    let guide = include_str!("../../../docs/game-day.md").split("```toml\n").nth(1).expect("the guide's file");
+    let shown = guide.split("```").next().unwrap_or_default();
+    fs::write(place.join("staging.toml"), shown).expect("a writable folder");
+    let checked = chaos(&place, &["check", "staging.toml"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));
+    let nowhere = [
+        ("redis://10.0.0.", "redis://127.0.0.1:1"),
+        (":6379", ""),
+        ("10.0.1.", "127.0.0."),
+        ("password_file", "# password_file"),
+        ("user ", "# user "),
+        ("kill = [\"ssh\"", "kill = [\"shh\""),
+        ("start = [\"ssh\"", "start = [\"sh\""),
+    ];
+    let nowhere = nowhere.into_iter().fold(shown.to_owned(), |text, (from, to)| text.replace(from, to));
+    fs::write(place.join("nowhere.toml"), nowhere).expect("a writable folder");
+    let refused = |more: &[&str]| {
+        let output = chaos(&place, &[&["drill", "primary-kill", "--backend", "external"], more].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        told
+    };
+    let told = refused(&["--deployment", "nowhere.toml"]);
+    for part in [
+        "./chat cannot be run: No such file",
+        "the command for `kill`: shh cannot be run: no folder of $PATH holds such a program",
+        "chat-3 at 127.0.0.3:3000 does not answer",
+        "14 mistakes",
+    ] {
+        assert!(told.contains(part), "{part} is not in:\n{told}");
+    }
+    assert!(!told.contains(": sh cannot"), "{told}");
+    assert!(refused(&[]).contains("`external` needs a deployment: `--deployment FILE`"));
+    assert!(refused(&["--yes-this-is", "staging"]).contains("--deployment"));
 }

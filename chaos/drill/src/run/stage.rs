@@ -267,8 +267,8 @@ async fn cluster(settings: &Settings, dir: &RunDir, otlp: &str) -> Result<Cluste
     let drill = &settings.plan.drill;
     let topology = chat::topology(settings, otlp);
     if let Some(Deployed { deployment, .. }) = &drill.deployment {
-        // What was seen when it was planned may have changed.
-        let found = deployment.look().await.map_err(|wrong| harness(wrong.join("\n")))?;
+        // What was seen when it was planned may have changed; `$PATH` has not.
+        let found = deployment.look(None).await.map_err(|wrong| harness(wrong.join("\n")))?;
         return Cluster::attach(deployment.clone(), found, topology.chat, &dir.logs()).await.map_err(harness);
     }
     let options = Options {
