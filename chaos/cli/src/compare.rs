@@ -103,7 +103,9 @@ impl Arguments {
                     let run = Some(judged.run.display().to_string());
                     Compared { system, title, found: Some(judged.found), failed: None, run }
                 }
-                Err(error @ RunError::Aborted { .. }) => return terminal::refuse(&error, error.exit()),
+                Err(error @ (RunError::Aborted { .. } | RunError::NotBegun { .. })) => {
+                    return terminal::refuse(&error, error.exit());
+                }
                 Err(error) => {
                     exit = error.exit();
                     Compared { system, title, found: None, failed: Some(error.to_string()), run: None }

@@ -24,7 +24,7 @@ pub(crate) use background::Work;
 pub use replace::Replaced;
 
 use crate::{
-    ChatTopology, Engine, ImageNames, Links, Server, Topology, backend::Backend, ground::Ground, look::Directory,
+    ChatTopology, ContainerSettings, Engine, Links, Server, Topology, backend::Backend, ground::Ground, look::Directory,
 };
 use background::Background;
 use files::Files;
@@ -40,7 +40,7 @@ pub struct Options {
     /// Data is left where it is.
     pub keep: bool,
     /// In containers, of these images; `None`: as processes of this machine.
-    pub containers: Option<ImageNames>,
+    pub containers: Option<ContainerSettings>,
 }
 
 impl Options {

@@ -36,12 +36,13 @@ use bollard::{
 };
 use futures_util::StreamExt;
 
+pub use docker::DockerSettings;
 use docker::{connect, is_gone, sentence};
 use forward::forward;
-pub use image::ImageNames;
+pub use image::ContainerSettings;
 use image::{Images, official_image};
 use network::Network;
-pub use probe::redis_image;
+pub use probe::{ContainersOutlook, ImageOutlook, containers_outlook, engine_in, pull_images};
 use reaper::Reaper;
 
 use crate::{
@@ -63,8 +64,8 @@ pub(crate) struct Land {
 }
 
 impl Land {
-    pub(crate) async fn take(run: &str) -> Result<Land, ClusterError> {
-        let docker = connect().await?;
+    pub(crate) async fn take(run: &str, settings: &DockerSettings) -> Result<Land, ClusterError> {
+        let docker = connect(settings).await?;
         let reaper = Reaper::start(&docker, &format!("{LABEL}={run}")).await?;
         let network = Network::create(&docker, run).await?;
         Ok(Land { docker, network, _reaper: reaper })
@@ -104,13 +105,13 @@ struct Container {
 impl Containers {
     pub(crate) fn new(
         land: Land,
-        names: ImageNames,
+        given: ContainerSettings,
         ground: Arc<Ground>,
         root: PathBuf,
         logs: PathBuf,
         background: Work,
     ) -> Containers {
-        let (images, known) = (Images::new(names), Arc::default());
+        let (images, known) = (Images::new(given), Arc::default());
         let run = Arc::new(Run { ground, images, root, logs, known, land });
         Containers { run, background, doors: Mutex::default() }
     }

@@ -31,21 +31,28 @@ done
 pub(crate) struct Reaper(Child);
 
 impl Reaper {
-    /// It uses the command `docker`, which must reach the engine that containers are made with.
     pub(super) async fn start(engine: &Docker, label: &str) -> Result<Reaper, ClusterError> {
-        let ground = |why: String| ClusterError::Ground(format!("who removes containers when we are killed: {why}"));
-        let ours = engine.info().await.map_err(|error| ground(sentence(&error)))?.id.unwrap_or_default();
-        let asked = Command::new("docker").args(["info", "--format", "{{.ID}}"]).stdin(Stdio::null()).output();
-        let asked = asked.map_err(|error| ground(format!("the command `docker` is needed for it: {error}")))?;
-        let (theirs, said) = (String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&asked.stderr));
-        if theirs.trim() != ours {
-            let said = said.lines().next().unwrap_or("it asks another one");
-            let why =
-                format!("the command `docker` does not reach the engine that was found ({said}); set DOCKER_HOST");
-            return Err(ground(why));
-        }
-        shell(label).spawn().map(Reaper).map_err(|error| ground(error.to_string()))
+        Reaper::will_do(engine).await?;
+        shell(label).spawn().map(Reaper).map_err(|error| ground(&error.to_string()))
     }
+
+    /// It uses the command `docker`, which must reach the engine that containers are made with.
+    pub(super) async fn will_do(engine: &Docker) -> Result<(), ClusterError> {
+        let ours = engine.info().await.map_err(|error| ground(&sentence(&error)))?.id.unwrap_or_default();
+        let asked = Command::new("docker").args(["info", "--format", "{{.ID}}"]).stdin(Stdio::null()).output();
+        let asked = asked.map_err(|error| ground(&format!("the command `docker` is needed for it: {error}")))?;
+        let (theirs, said) = (String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&asked.stderr));
+        if theirs.trim() == ours {
+            return Ok(());
+        }
+        let said = said.lines().next().unwrap_or("it asks another one");
+        let why = format!("the command `docker` does not reach the engine that was found ({said}); set DOCKER_HOST");
+        Err(ground(&why))
+    }
+}
+
+fn ground(why: &str) -> ClusterError {
+    ClusterError::Ground(format!("who removes containers when we are killed: {why}"))
 }
 
 fn shell(label: &str) -> Command {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chaos_cluster::{Cluster, ImageNames, LinkEnd, LinkKind, ProcessState, Server};
+use chaos_cluster::{Cluster, ContainerSettings, LinkEnd, LinkKind, ProcessState, Server};
 
 use crate::stage::{PATIENCE, engine, options, topology};
 
@@ -19,7 +19,7 @@ async fn containers_boot_fail_over_and_leave_nothing() {
         return;
     }
     let mut options = options();
-    options.containers = Some(ImageNames::default());
+    options.containers = Some(ContainerSettings::default());
     let mut small = topology();
     small.redis.replicas_per_shard = 1;
     let started = Instant::now();
@@ -53,7 +53,7 @@ async fn a_boot_that_is_given_up_is_gone_with_its_containers() {
     }
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let mut options = options();
-    options.containers = Some(ImageNames::default());
+    options.containers = Some(ContainerSettings::default());
     options.temp = Some(place.path().to_owned());
     let mut label = String::new();
     let first_container = async {
@@ -81,7 +81,7 @@ async fn what_is_done_to_a_container_is_done_to_the_server_and_not_only_to_its_f
     }
     let image = behind_a_shell(&engine().program);
     let mut options = options();
-    options.containers = Some(ImageNames { redis: Some(image), chat: None });
+    options.containers = Some(ContainerSettings { redis: Some(image), ..ContainerSettings::default() });
     let mut one = topology();
     (one.redis.shards, one.redis.replicas_per_shard) = (1, 0);
     let cluster = Cluster::start(one, options).await.expect("a cluster");

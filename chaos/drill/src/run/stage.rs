@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use chaos_cluster::{Cluster, ImageNames, Options, Server, slot_of_room};
+use chaos_cluster::{Cluster, Options, Server, slot_of_room};
 use chaos_faults::{HealList, Injected};
 use chaos_observe::{
     At, Clock, Journal, Lag, Recorder, RunDir, SpanStore,
@@ -276,10 +276,7 @@ async fn cluster(settings: &Settings, dir: &RunDir, otlp: &str) -> Result<Cluste
         temp: settings.keep.then(|| dir.path().join("data")),
         logs: Some(dir.logs()),
         keep: settings.keep,
-        containers: settings
-            .containers
-            .clone()
-            .map(|images| ImageNames { chat: drill.system.start.image.clone().or(images.chat), ..images }),
+        containers: settings.containers.as_ref().map(|given| drill.system.in_containers(given)),
     };
     Cluster::start(topology, options).await.map_err(harness)
 }
