@@ -65,6 +65,27 @@ fn the_mistakes_of_all_files_of_a_command_are_told_at_once() {
 }
 
 #[test]
+fn what_is_wrong_with_options_of_a_comparison_is_told_with_its_files() {
+    let place = place("wrong-options");
+    fs::write(place.join("one.toml"), ONE).expect("a writable folder");
+    let options = ["--engine", "redis-9.9", "--nodes", "17", "--seed", "x", "--runs", "one.toml"];
+    let output = chaos(&place, &[&["compare", "one.toml", "--drill", "primary-kil"], &options[..]].concat());
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for part in [
+        "--engine: \"redis-9.9\": ",
+        "--nodes: 17 is outside 1..=16",
+        "--seed: \"x\": invalid digit",
+        "--runs: one.toml is no folder",
+        "one.toml:4:9: `start` needs",
+        "did you mean `primary-kill`?",
+        "7 mistakes; nothing was started",
+    ] {
+        assert!(told.contains(part), "{part} is not in:\n{told}");
+    }
+}
+
+#[test]
 fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
     let place = place("no-deployment");
     let guide = include_str!("../../../docs/game-day.md").split("```toml\n").nth(1).expect("the guide's file");
