@@ -60,7 +60,7 @@ pub fn is_deployment(text: &str) -> bool {
 pub(super) fn from_text(file: &str, folder: PathBuf, text: &str) -> Result<Deployment, Mistakes> {
     let (source, top) = Source::open(text);
     let deployment = deployment(folder, top);
-    let (mistakes, _) = source.close();
+    let (mistakes, ..) = source.close();
     match deployment {
         Some(deployment) if mistakes.is_empty() => Ok(deployment),
         _ => Err(Mistakes::new(file, mistakes)),

@@ -83,7 +83,7 @@ impl System {
     pub fn from_text(file: &str, name: &str, folder: PathBuf, text: &str) -> Result<System, Mistakes> {
         let (source, top) = Source::open(text);
         let system = system(name, folder, top);
-        let (mistakes, _) = source.close();
+        let (mistakes, ..) = source.close();
         match system {
             Some(system) if mistakes.is_empty() => Ok(system),
             _ => Err(Mistakes::new(file, mistakes)),
