@@ -14,9 +14,10 @@ use std::{
 };
 
 use chaos_cluster::{
-    Build, ChatTopology, Cluster, Engine, EngineChoice, ImageNames, Options, Places, RedisTopology, Topology,
-    cache_folder, chat_node, find_or_fetch, redis_image,
+    Build, ChatTopology, Cluster, ContainerSettings, DockerSettings, Engine, EngineChoice, Options, Places,
+    RedisTopology, Topology, cache_folder, chat_node, engine_in, find_or_fetch, pull_images,
 };
+use chaos_drill::Backend;
 use tokio::{
     runtime::Runtime,
     sync::{Mutex, MutexGuard},
@@ -110,28 +111,43 @@ pub(crate) fn node_program() -> PathBuf {
     chat_node(given.as_deref(), &beside, Build::Never).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What `$HOLDFAST_BACKEND` asks for.
-pub(crate) fn in_containers() -> bool {
+/// What `$HOLDFAST_BACKEND` asks for: where every cluster of the suites runs, unless a test names a backend itself.
+/// Everything else does not know the difference, and runs alike with both.
+pub(crate) fn backend() -> Backend {
     match env::var("HOLDFAST_BACKEND").as_deref() {
-        Ok("containers") => true,
-        Ok("" | "processes") | Err(_) => false,
+        Ok("containers") => Backend::Containers,
+        Ok("" | "processes") | Err(_) => Backend::Processes,
         Ok(other) => panic!("HOLDFAST_BACKEND is {other:?}: processes or containers"),
     }
 }
 
-/// The engine to run on, and the images if `$HOLDFAST_BACKEND` is `containers`.
-pub(crate) async fn place(choice: EngineChoice) -> (Engine, Option<ImageNames>) {
-    if !in_containers() {
+pub(crate) fn in_containers() -> bool {
+    backend() == Backend::Containers
+}
+
+/// The engine to run on, and the images if that is in containers.
+pub(crate) async fn place(choice: EngineChoice) -> (Engine, Option<ContainerSettings>) {
+    place_on(backend(), choice).await
+}
+
+pub(crate) async fn place_on(backend: Backend, choice: EngineChoice) -> (Engine, Option<ContainerSettings>) {
+    if backend != Backend::Containers {
         return (engine(choice).await, None);
     }
     let given = |name: &str| env::var(name).ok().filter(|image| !image.is_empty());
-    let redis = given("HOLDFAST_REDIS_IMAGE");
-    let found = redis_image(choice, redis.as_deref(), &|line| eprintln!("{line}")).await;
-    let chat = given("HOLDFAST_CHAT_IMAGE");
-    match found.unwrap_or_else(|error| panic!("{error}")) {
-        Some((redis, engine)) => (engine, Some(ImageNames { redis: Some(redis), chat })),
-        None => (engine(choice).await, Some(ImageNames { redis: None, chat })),
-    }
+    let docker = DockerSettings {
+        host: env::var("DOCKER_HOST").ok(),
+        tls_verify: given("DOCKER_TLS_VERIFY").is_some_and(|value| value == "1"),
+        cert_path: env::var_os("DOCKER_CERT_PATH").map(PathBuf::from),
+    };
+    let given = ContainerSettings { docker, redis: given("HOLDFAST_REDIS_IMAGE"), chat: given("HOLDFAST_CHAT_IMAGE") };
+    let pulled = pull_images(choice, &given, &|line| eprintln!("{line}")).await;
+    let containers = pulled.unwrap_or_else(|error| panic!("{error}"));
+    let engine = match &containers.redis {
+        Some(image) => engine_in(image, choice, &containers.docker).await.unwrap_or_else(|error| panic!("{error}")),
+        None => engine(choice).await,
+    };
+    (engine, Some(containers))
 }
 
 pub(crate) async fn engine(choice: EngineChoice) -> Engine {

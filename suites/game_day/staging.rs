@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::{
     stage::Stage,
-    warm::{Set, ground},
+    warm::{Set, ground, in_containers},
 };
 
 /// Asks the operator, and waits until it is done.
@@ -88,7 +88,7 @@ impl Staging {
     pub(super) async fn drill(&self, file: &Path, text: &str) -> Result<Drill, Mistakes> {
         let path = file.to_str().expect("a path in UTF-8");
         let deployment = load_deployment(path)?;
-        let found = deployment.look().await.map_err(|wrong| Mistakes::unfit(path, wrong))?;
+        let found = deployment.look(None).await.map_err(|wrong| Mistakes::unfit(path, wrong))?;
         let overrides = Overrides { deployment: Some((deployment, found)), ..Overrides::default() };
         from_text("drill", "game-day", text, &overrides)
     }
@@ -181,6 +181,14 @@ impl Staging {
     pub(super) fn pids(&self) -> BTreeMap<Server, Option<u32>> {
         pids(self.stage.cluster())
     }
+}
+
+/// Whether a report says that a server was found gone: nobody listens where it was, or, when a container took its address
+/// with it, nobody is there to refuse a connection.
+pub(super) fn seen_gone(report: &str, server: Server) -> bool {
+    let without_address = ["no connection within", "No route to host"].into_iter().filter(|_| in_containers());
+    let mut signs = without_address.chain(["Connection refused"]);
+    signs.any(|sign| report.contains(&format!("seen: {server} ({sign}")))
 }
 
 fn pids(cluster: &Cluster) -> BTreeMap<Server, Option<u32>> {

@@ -1,9 +1,17 @@
 //! `chaos compare [system …]`: the same drill on several systems, one after the other, and one table.
 
-use std::path::{Path, PathBuf};
+use std::{
+    convert::Infallible,
+    fmt::Display,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use chaos_cluster::EngineChoice;
-use chaos_drill::{Compared, Drill, Exit, Mistakes, Overrides, Planted, RunError, Stop, as_html, as_text, load};
+use chaos_drill::{
+    Compared, Drill, Exit, Gathered, Mistakes, Overrides, Planted, RunError, Stop, as_html, as_text, load,
+};
 
 use crate::{
     drill::{How, perform},
@@ -14,6 +22,7 @@ use crate::{
 /// Where the workspace keeps systems to compare with.
 const SHIPPED: &str = "fixtures/systems";
 const PAGE: &str = "compare.html";
+const NODES: RangeInclusive<u8> = 1..=16;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -25,20 +34,36 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME|FILE", default_value = "primary-kill")]
     drill: String,
     /// Another seed than the drill's
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = |text: &str| Ok::<_, Infallible>(given::<u64>(text)))]
+    seed: Option<Given<u64>>,
     /// Which server to run the clusters on: `any`, `>=7.2`, `redis-7.0`, `redis-8.2`, `valkey-8.1` or `valkey-9.1`
-    #[arg(long)]
-    engine: Option<EngineChoice>,
+    #[arg(long, value_parser = |text: &str| Ok::<_, Infallible>(given::<EngineChoice>(text)))]
+    engine: Option<Given<EngineChoice>>,
     /// How many chat nodes
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
-    nodes: Option<u8>,
+    #[arg(long, value_name = "N", value_parser = |text: &str| Ok::<_, Infallible>(nodes(text)))]
+    nodes: Option<Given<u8>>,
     /// Where run directories and compare.html go
     #[arg(long, value_name = "FOLDER", default_value = "target/drills")]
     runs: PathBuf,
     /// As JSON: one object a system
     #[arg(long)]
     json: bool,
+}
+
+/// An option's value, or what is wrong with it: that is told with the mistakes of the files, not before them.
+type Given<T> = Result<T, String>;
+
+fn given<T: FromStr<Err: Display>>(text: &str) -> Given<T> {
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
+fn nodes(text: &str) -> Given<u8> {
+    let nodes = given(text)?;
+    if NODES.contains(&nodes) { Ok(nodes) } else { Err(format!("{nodes} is outside {NODES:?}")) }
+}
+
+fn value<T: Clone>(given: Option<&Given<T>>) -> Option<T> {
+    given.and_then(|given| given.clone().ok())
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
@@ -53,24 +78,42 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
 }
 
 impl Arguments {
-    /// The drill on each system; every mistake of the first file that has any.
-    fn drills(&self) -> Result<Vec<(String, Drill)>, Mistakes> {
+    /// The drill on each system; every mistake of the options and of all files, the drill's own too.
+    fn drills(&self) -> Result<Vec<(String, Drill)>, Gathered> {
         let named = if self.systems.is_empty() { shipped() } else { self.systems.clone() };
-        let drill = |file: String| {
-            let system = Some(system::load(&file)?);
-            Ok((file, load(&self.drill, &Overrides { system, ..self.settings() })?))
-        };
-        named.into_iter().map(drill).collect()
+        let (mut wrong, mut drills) = (self.wrong_options(), Vec::new());
+        for file in named {
+            let system = wrong.note(system::load(&file));
+            let drill = wrong.note(load(&self.drill, &Overrides { system, ..self.settings() }));
+            drills.extend(drill.map(|drill| (file, drill)));
+        }
+        if wrong.is_empty() { Ok(drills) } else { Err(wrong) }
+    }
+
+    fn wrong_options(&self) -> Gathered {
+        let runs = (self.runs.exists() && !self.runs.is_dir()).then(|| format!("{} is no folder", self.runs.display()));
+        let options = [
+            ("--seed", self.seed.as_ref().and_then(|given| given.clone().err())),
+            ("--engine", self.engine.as_ref().and_then(|given| given.clone().err())),
+            ("--nodes", self.nodes.as_ref().and_then(|given| given.clone().err())),
+            ("--runs", runs),
+        ];
+        let mut wrong = Gathered::default();
+        for (option, why) in options {
+            wrong.note(why.map_or(Ok(()), |why| Err(Mistakes::unfit(option, vec![why]))));
+        }
+        wrong
     }
 
     fn settings(&self) -> Overrides {
-        let engine = self.engine.map(|engine| engine.to_string());
-        Overrides { seed: self.seed, engine, chat_nodes: self.nodes, ..Overrides::default() }
+        let engine = value(self.engine.as_ref()).map(|engine| engine.to_string());
+        let (seed, chat_nodes) = (value(self.seed.as_ref()), value(self.nodes.as_ref()));
+        Overrides { seed, engine, chat_nodes, ..Overrides::default() }
     }
 
     /// The command that does the same again.
     fn again(&self, files: &[String]) -> String {
-        let seed = self.seed.map(|seed| format!("--seed {seed}"));
+        let seed = value(self.seed.as_ref()).map(|seed| format!("--seed {seed}"));
         let files = seed.into_iter().chain(files.iter().cloned());
         with(format!("chaos compare --drill {}", self.drill), &self.settings(), files)
     }
@@ -101,7 +144,9 @@ impl Arguments {
                     let run = Some(judged.run.display().to_string());
                     Compared { system, title, found: Some(judged.found), failed: None, run }
                 }
-                Err(error @ RunError::Aborted { .. }) => return terminal::refuse(&error, error.exit()),
+                Err(error @ (RunError::Aborted { .. } | RunError::NotBegun { .. })) => {
+                    return terminal::refuse(&error, error.exit());
+                }
                 Err(error) => {
                     exit = error.exit();
                     Compared { system, title, found: None, failed: Some(error.to_string()), run: None }

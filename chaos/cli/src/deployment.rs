@@ -3,9 +3,11 @@
 use chaos_cluster::{Deployment, Found};
 use chaos_drill::{Mistakes, load_deployment};
 
-pub(crate) async fn look(file: &str) -> Result<(Deployment, Found), Mistakes> {
+use crate::environment::Environment;
+
+pub(crate) async fn look(file: &str, environment: &Environment) -> Result<(Deployment, Found), Mistakes> {
     let deployment = load_deployment(file)?;
-    match deployment.look().await {
+    match deployment.look(Some(environment.search_path())).await {
         Ok(found) => Ok((deployment, found)),
         Err(wrong) => Err(Mistakes::unfit(file, wrong)),
     }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use chaos_cluster::EngineChoice;
 use chaos_drill::{
-    Backend, CONTRACTS, Delivery, Deployed, Drill, Exit, Expectation, Fence, Judged, Mistakes, Overrides, Plan,
+    Backend, CONTRACTS, Delivery, Deployed, Drill, Exit, Expectation, Fence, Gathered, Judged, Overrides, Plan,
     Planted, RunError, Settings, Stop, load,
 };
 use clap::builder::PossibleValuesParser;
 
-use crate::{deployment, environment::Environment, progress, stop, system, terminal};
+use crate::{containers, deployment, environment::Environment, progress, stop, system, terminal};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -81,13 +81,21 @@ impl Arguments {
         command.join(" ")
     }
 
-    async fn drill(&self) -> Result<Drill, Mistakes> {
-        let system = self.system.as_deref().map(system::load).transpose()?;
-        let deployment = match &self.deployment {
-            Some(file) => Some(deployment::look(file).await?),
-            None => None,
-        };
-        load(&self.drill, &Overrides { system, deployment, ..self.settings() })
+    /// Or every mistake of all files.
+    async fn drill(&self, environment: &Environment) -> Result<Drill, Gathered> {
+        let mut wrong = Gathered::default();
+        let system = self.system.as_deref().and_then(|file| wrong.note(system::load(file)));
+        let mut settings = Overrides { system, ..self.settings() };
+        if let Some(file) = &self.deployment {
+            settings.deployment = wrong.note(deployment::look(file, environment).await);
+            // What its file says is wrong already.
+            settings.backend =
+                settings.backend.filter(|backend| settings.deployment.is_some() || *backend != Backend::External);
+        }
+        match wrong.note(load(&self.drill, &settings)) {
+            Some(drill) if wrong.is_empty() => Ok(drill),
+            _ => Err(wrong),
+        }
     }
 
     /// All but the system.
@@ -119,34 +127,43 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
 }
 
 async fn load_and_run(arguments: &Arguments) -> Exit {
-    let drill = match arguments.drill().await {
+    let environment = Environment::read();
+    let drill = match arguments.drill(&environment).await {
         Ok(drill) => drill,
         Err(mistakes) => return terminal::refuse(&mistakes, Exit::Usage),
     };
-    let environment = Environment::read();
     if arguments.dry_run {
-        return dry_run(arguments, drill, &environment);
+        return dry_run(arguments, drill, &environment).await;
     }
     if let Some(Err(why)) = drill.deployment.as_ref().map(|there| there.confirmed(arguments.yes_this_is.as_deref())) {
-        let shown = dry_run(arguments, drill, &environment);
+        let shown = dry_run(arguments, drill, &environment).await;
         return if shown == Exit::Pass { terminal::refuse(&why, Exit::Usage) } else { shown };
     }
     live(arguments, drill, &environment).await
 }
 
-/// The plan with the engine that is here; what would have to be fetched is not.
-fn dry_run(arguments: &Arguments, drill: Drill, environment: &Environment) -> Exit {
+/// The plan with the engine that is here, or the images; what would have to be fetched or pulled is not.
+async fn dry_run(arguments: &Arguments, drill: Drill, environment: &Environment) -> Exit {
+    let in_containers = drill.cluster.backend == Backend::Containers;
+    let (system, choice) = (drill.system.clone(), drill.engine());
     let here = match drill.deployment.as_ref().and_then(Deployed::engine) {
         Some(engine) => Ok(Some(engine)),
-        None => environment.engine_here(drill.engine()),
+        // That of an image, which must run to tell.
+        None if in_containers => Ok(None),
+        None => environment.engine_here(choice),
     };
     let engine = match here {
         Ok(engine) => engine,
         Err(error) => return terminal::refuse(&error, Exit::Harness),
     };
     let plan = Plan::of(drill, engine.as_ref(), arguments.again());
-    terminal::out(&plan.to_string());
-    Exit::Pass
+    if !in_containers {
+        terminal::out(&plan.to_string());
+        return Exit::Pass;
+    }
+    let (lines, missing) = containers::outlook(choice, &system, environment).await;
+    terminal::out(&format!("{plan}{lines}"));
+    if missing.is_empty() { Exit::Pass } else { terminal::refuse(&missing.join("\n"), Exit::Harness) }
 }
 
 async fn live(arguments: &Arguments, drill: Drill, environment: &Environment) -> Exit {
@@ -184,17 +201,27 @@ pub(crate) struct How {
 /// Finds the servers, tells the plan, and runs it before whoever watches.
 pub(crate) async fn perform(drill: Drill, how: How, environment: &Environment, stop: Stop) -> Result<Judged, RunError> {
     let there = drill.deployment.as_ref().and_then(Deployed::engine);
-    let found = match (there, drill.cluster.backend) {
-        (Some(engine), _) => Ok((engine, None)),
+    let (engine, containers) = match (there, drill.cluster.backend) {
+        (Some(engine), _) => (engine, None),
         (None, Backend::Containers) => {
-            environment.image(drill.engine()).await.map(|(engine, images)| (engine, Some(images)))
+            let (choice, system) = (drill.engine(), &drill.system);
+            let containers = tokio::select! {
+                biased;
+                why = stop.asked() => return Err(RunError::NotBegun { why }),
+                pulled = environment.images(choice, system) => {
+                    pulled.map_err(|error| RunError::Harness(error.to_string()))?
+                }
+            };
+            let engine = environment.engine_of(choice, &containers).await.map_err(RunError::Harness)?;
+            (engine, Some(containers))
         }
         (None, Backend::Processes | Backend::External) => {
-            environment.engine(drill.engine()).map(|engine| (engine, None)).map_err(|error| error.to_string())
+            let engine = environment.engine(drill.engine());
+            (engine.map_err(|error| RunError::Harness(error.to_string()))?, None)
         }
     };
-    let (engine, containers) = found.map_err(RunError::Harness)?;
-    let node = if drill.system.is_reference() && drill.deployment.is_none() {
+    let packs = containers.as_ref().is_none_or(|containers| containers.chat.is_none());
+    let node = if packs && drill.system.is_reference() && drill.deployment.is_none() {
         environment.chat_node().map_err(|error| RunError::Harness(error.to_string()))?
     } else {
         PathBuf::new()

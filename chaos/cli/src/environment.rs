@@ -6,22 +6,29 @@
 //! | `HOLDFAST_CACHE` | where fetched engines are kept; else `holdfast` below `XDG_CACHE_HOME` or `~/.cache` |
 //! | `CHAT_NODE` | the chat node to use |
 //! | `HOLDFAST_REDIS_IMAGE`, `HOLDFAST_CHAT_IMAGE` | what containers are made of; else the official Redis image, or the engine and the node of this machine, packed |
+//! | `DOCKER_HOST`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH` | where the Docker engine is: read by testcontainers, and here to say what is wrong with them |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | spans of a run are forwarded there as well |
-//! | `PATH` | where engines are looked for |
+//! | `PATH` | where engines are looked for, and programs of an operator's commands |
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 
 use chaos_cluster::{
-    BinaryError, Build, Engine, EngineChoice, EngineError, ImageNames, Places, cache_folder, chat_node, find_or_fetch,
-    redis_image,
+    BinaryError, Build, ClusterError, ContainerSettings, ContainersOutlook, DockerSettings, Engine, EngineChoice,
+    EngineError, Places, cache_folder, chat_node, containers_outlook, engine_in, find_or_fetch, pull_images,
 };
+
+use chaos_drill::System;
 
 use crate::terminal;
 
 pub(crate) struct Environment {
     places: Places,
     chat_node: Option<PathBuf>,
-    images: ImageNames,
+    containers: ContainerSettings,
     pub(crate) otlp_endpoint: Option<String>,
 }
 
@@ -37,7 +44,15 @@ impl Environment {
         Environment {
             places,
             chat_node: path("CHAT_NODE"),
-            images: ImageNames { redis: text("HOLDFAST_REDIS_IMAGE"), chat: text("HOLDFAST_CHAT_IMAGE") },
+            containers: ContainerSettings {
+                docker: DockerSettings {
+                    host: env::var("DOCKER_HOST").ok(),
+                    tls_verify: text("DOCKER_TLS_VERIFY").is_some_and(|value| value == "1"),
+                    cert_path: env::var_os("DOCKER_CERT_PATH").map(PathBuf::from),
+                },
+                redis: text("HOLDFAST_REDIS_IMAGE"),
+                chat: text("HOLDFAST_CHAT_IMAGE"),
+            },
             otlp_endpoint: text("OTEL_EXPORTER_OTLP_ENDPOINT"),
         }
     }
@@ -57,15 +72,44 @@ impl Environment {
         find_or_fetch(choice, &self.places, &terminal::remark)
     }
 
-    /// The same for containers, with the images to make them of.
-    pub(crate) async fn image(&self, choice: EngineChoice) -> Result<(Engine, ImageNames), String> {
-        let given = self.images.redis.as_deref();
-        let found = redis_image(choice, given, &terminal::remark).await.map_err(|error| error.to_string())?;
-        let (redis, engine) = match found {
-            Some((name, engine)) => (Some(name), engine),
-            None => (None, self.engine(choice).map_err(|error| error.to_string())?),
-        };
-        Ok((engine, ImageNames { redis, ..self.images.clone() }))
+    /// What containers of this system are made with and of. Blocks as long as images are pulled.
+    pub(crate) async fn images(
+        &self,
+        choice: EngineChoice,
+        system: &System,
+    ) -> Result<ContainerSettings, ClusterError> {
+        pull_images(choice, &system.in_containers(&self.containers), &terminal::remark).await
+    }
+
+    /// The engine that containers will run: that of the image, or one of this machine to be packed.
+    pub(crate) async fn engine_of(
+        &self,
+        choice: EngineChoice,
+        containers: &ContainerSettings,
+    ) -> Result<Engine, String> {
+        match &containers.redis {
+            Some(image) => engine_in(image, choice, &containers.docker).await.map_err(|error| error.to_string()),
+            None => self.engine(choice).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// The same as far as it can be told without pulling or making anything.
+    pub(crate) async fn outlook(
+        &self,
+        choice: EngineChoice,
+        system: &System,
+    ) -> Result<ContainersOutlook, ClusterError> {
+        containers_outlook(choice, &system.in_containers(&self.containers)).await
+    }
+
+    /// Whether a Redis image was named: no other will do then.
+    pub(crate) fn names_redis_image(&self) -> bool {
+        self.containers.redis.is_some()
+    }
+
+    /// Where programs are looked for when they are run.
+    pub(crate) fn search_path(&self) -> &OsStr {
+        self.places.path.as_deref().unwrap_or(OsStr::new(USUAL_PATH))
     }
 
     /// `$CHAT_NODE`, beside this program, or built with cargo in the workspace.
@@ -73,7 +117,16 @@ impl Environment {
         let here = env::current_exe().unwrap_or_default();
         chat_node(self.chat_node.as_deref(), &here, Build::WhenNeeded(&terminal::remark))
     }
+
+    /// The same, never built.
+    pub(crate) fn chat_node_here(&self) -> Result<PathBuf, BinaryError> {
+        let here = env::current_exe().unwrap_or_default();
+        chat_node(self.chat_node.as_deref(), &here, Build::Never)
+    }
 }
+
+/// The C library's, where there is no `$PATH`.
+const USUAL_PATH: &str = "/bin:/usr/bin";
 
 fn text(name: &str) -> Option<String> {
     set(name).and_then(|value| value.into_string().ok())

@@ -5,6 +5,7 @@
 
 mod check;
 mod compare;
+mod containers;
 mod deployment;
 mod drill;
 mod drills;

@@ -11,7 +11,7 @@ use std::{
 
 use chaos_checkers::{Promotion, Question};
 use chaos_cluster::EngineName;
-use chaos_drill::{EngineSeen, Exit, Judged, Overrides, load, rejudge};
+use chaos_drill::{EngineSeen, Exit, Gathered, Judged, Overrides, load, rejudge};
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
@@ -53,12 +53,12 @@ struct Row {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
-    let mut names = Vec::new();
+    let (mut names, mut wrong) = (Vec::new(), Gathered::default());
     for drill in &arguments.drills {
-        match load(drill, &Overrides::default()) {
-            Ok(loaded) => names.push((drill, loaded.name)),
-            Err(mistakes) => return terminal::refuse(&mistakes, Exit::Usage),
-        }
+        names.extend(wrong.note(load(drill, &Overrides::default())).map(|loaded| (drill, loaded.name)));
+    }
+    if !wrong.is_empty() {
+        return terminal::refuse(&wrong, Exit::Usage);
     }
     let mut rows = Vec::new();
     for (drill, name) in names {

@@ -172,31 +172,6 @@ fn a_file_that_is_given_in_the_place_of_the_other_kind_is_named_as_what_it_is() 
 }
 
 #[test]
-fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
-    let guide = include_str!("../../../docs/game-day.md").split("```toml\n").nth(1).expect("the guide's file");
-    let shown = guide.split("```").next().unwrap_or_default();
-    let staging = file("staging.toml", shown);
-    let checked = chaos(&["check", &staging.display().to_string()]);
-    assert_eq!(checked.status.code(), Some(0), "{}", err(&checked));
-    let nowhere =
-        shown.replace("redis://10.0.0.", "redis://127.0.0.1:1").replace(":6379", "").replace("10.0.1.", "127.0.0.");
-    let nowhere =
-        file("nowhere.toml", &nowhere.replace("password_file", "# password_file").replace("user ", "# user "));
-    let drill = ["drill", "primary-kill", "--backend", "external"];
-    let refused = |more: &[&str]| {
-        let output = chaos(&[&drill[..], more].concat());
-        assert_eq!(output.status.code(), Some(2), "{}", err(&output));
-        err(&output)
-    };
-    let told = refused(&["--deployment", &nowhere.display().to_string()]);
-    for part in ["./chat cannot be run: No such file", "chat-3 at 127.0.0.3:3000 does not answer", "13 mistakes"] {
-        assert!(told.contains(part), "{part} is not in:\n{told}");
-    }
-    assert!(refused(&[]).contains("`external` needs a deployment: `--deployment FILE`"));
-    assert!(refused(&["--yes-this-is", "staging"]).contains("--deployment"));
-}
-
-#[test]
 fn a_comparison_that_cannot_start_says_why_and_leaves_it_on_its_page() {
     let runs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compared/nothing");
     let _ = fs::remove_dir_all(&runs);

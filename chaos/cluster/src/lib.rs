@@ -27,7 +27,9 @@ mod tree;
 pub use backend::ProcessState;
 pub use binaries::{BinaryError, Build, chat_node};
 pub use cluster::{Cluster, Options, Replaced};
-pub use containers::{ImageNames, redis_image};
+pub use containers::{
+    ContainerSettings, ContainersOutlook, DockerSettings, ImageOutlook, containers_outlook, engine_in, pull_images,
+};
 pub use engine::{
     Budget, Engine, EngineChoice, EngineError, EngineKind, EngineName, FAILED_ELECTION, NotAVersion, OLDEST, Places,
     Progress, UnknownEngine, Version, cache_folder, find_or_fetch,

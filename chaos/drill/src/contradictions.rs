@@ -12,7 +12,7 @@ use crate::{
     inject::Foreseen as _,
     mistake::Mistake,
     plan::estimate,
-    read::{Places, nearest_place},
+    read::{Places, Unread, nearest_place},
 };
 
 /// Fewer than this in flight, and a run that loses nothing has shown nothing.
@@ -26,33 +26,47 @@ const RATE_LIMIT: f64 = 10.0;
 
 /// A contradiction: the setting it is told at, and the sentence.
 type Contradiction = (String, String);
+type Check = fn(&Drill) -> Option<Contradiction>;
+type CheckOfStep = fn(&Drill, &Step) -> Option<String>;
+/// Top tables and settings that a check reads.
+type Settings = &'static [&'static str];
 
-pub(crate) fn of(drill: &Drill, places: &Places) -> Vec<Mistake> {
-    let whole: [fn(&Drill) -> Option<Contradiction>; 13] = [
-        user_faster_than_acks,
-        too_few_in_flight,
-        durability_without_delay,
-        delay_outlasts_the_wait,
-        timeout_under_liveness,
-        user_over_the_rate_limit,
-        window_too_short,
-        longer_than_allowed,
-        promises_what_fails,
-        no_fence_without_a_log,
-        unfit_system,
-        leaves_that_nobody_knows,
-        rooms_that_nobody_can_join,
+/// Each is looked for where all can be read that it comes from, whatever else cannot.
+pub(crate) fn of(drill: &Drill, places: &Places, unread: &Unread) -> Vec<Mistake> {
+    let can_be_read = |settings: &[&str]| settings.iter().chain(&[""]).all(|setting| !unread.contains(*setting));
+    let whole: [(Check, Settings); 14] = [
+        (user_faster_than_acks, &["cluster", "workload"]),
+        (too_few_in_flight, &["cluster", "workload", "expect"]),
+        (durability_without_delay, &["cluster", "step", "expect"]),
+        (delay_outlasts_the_wait, &["cluster"]),
+        (timeout_under_liveness, &["cluster"]),
+        (user_over_the_rate_limit, &["workload"]),
+        (window_too_short, &["cluster", "longest"]),
+        (longer_than_allowed, &["longest", "steady", "settle", "cluster", "workload", "step"]),
+        (promises_what_fails, &["expect"]),
+        (no_fence_without_a_log, &["cluster"]),
+        (unfit_system, &["cluster"]),
+        (leaves_that_nobody_knows, &["workload"]),
+        (rooms_that_nobody_can_join, &["workload"]),
+        (majority_at_once, &["cluster", "step"]),
     ];
-    let mut found: Vec<_> = whole.iter().filter_map(|check| check(drill)).collect();
+    let whole = whole.iter().filter(|(_, settings)| can_be_read(settings));
+    let mut found: Vec<_> = whole.filter_map(|(check, _)| check(drill)).collect();
+    let of_steps: [(CheckOfStep, Settings); 3] = [
+        (before_steady, &["step", "steady"]),
+        (no_such_target, &["step", "cluster", "workload"]),
+        (no_majority_left, &["step", "cluster"]),
+    ];
     for (nth, step) in drill.steps.iter().enumerate() {
-        let checks: [fn(&Drill, &Step) -> Option<String>; 3] = [before_steady, no_such_target, no_majority_left];
-        found.extend(
-            checks.iter().filter_map(|check| check(drill, step)).map(|text| (format!("step.{nth}.inject"), text)),
-        );
+        let checks = of_steps.iter().filter(|(_, settings)| can_be_read(settings));
+        found.extend(checks.filter_map(|(check, _)| Some((format!("step.{nth}.inject"), check(drill, step)?))));
     }
-    found.extend(majority_at_once(drill));
-    found.extend(workload(drill));
-    found.extend(deployment::contradictions(drill));
+    if can_be_read(&["cluster", "workload"]) {
+        found.extend(workload(drill));
+    }
+    if can_be_read(&["cluster", "step"]) {
+        found.extend(deployment::contradictions(drill));
+    }
     let mistake = |(path, message): (String, String)| {
         let place = nearest_place(places, &path);
         Mistake { place, message: format!("`{path}`: {message}"), nearest: None }

@@ -14,6 +14,9 @@ pub enum RunError {
     /// Ctrl-C, or the longest duration. `healed` says whether everything was.
     #[error("{why}; {healed}, nothing is judged (record: {run})")]
     Aborted { why: String, healed: String, run: String },
+    /// Likewise, before anything was started.
+    #[error("{why}; nothing was started")]
+    NotBegun { why: String },
     /// The system did not get going, so nothing can be said about faults.
     #[error("never in a steady state: {why} (record: {run})")]
     NeverSteady { why: String, run: String },
@@ -36,7 +39,10 @@ pub enum RunError {
 impl RunError {
     pub const fn exit(&self) -> Exit {
         match self {
-            RunError::Aborted { .. } | RunError::NeverSteady { .. } | RunError::Unjudged { .. } => Exit::Aborted,
+            RunError::Aborted { .. }
+            | RunError::NotBegun { .. }
+            | RunError::NeverSteady { .. }
+            | RunError::Unjudged { .. } => Exit::Aborted,
             RunError::NoRun { .. } | RunError::NotConfirmed(_) => Exit::Usage,
             RunError::Harness(_) | RunError::RunDir(_) => Exit::Harness,
         }

@@ -39,7 +39,7 @@ pub use expectation::{Expectation, NoExpectation, exit_of};
 pub use judge::{Judged, rejudge};
 pub use live::{Audience, Counters, Nobody, Phase, words};
 pub use load::{from_text, load};
-pub use mistake::{Mistake, Mistakes, Place};
+pub use mistake::{Gathered, Mistake, Mistakes, Place};
 pub use overrides::Overrides;
 pub use plan::{Budget, BudgetName, EngineSeen, Plan};
 pub use planted::Planted;

@@ -26,11 +26,11 @@
 //! exercises = ["R1", "R12"]
 //! ```
 //! This file says which keys there are and what each may be; `read.rs` finds the mistakes, `contradictions.rs` what
-//! makes no sense together.
+//! makes no sense together of what can be read.
 
 use std::{fs, path::Path};
 
-use chaos_checkers::Rule;
+use chaos_checkers::{Contract, Rule};
 use chaos_cluster::{EngineChoice, EngineName};
 use chaos_observe::Length;
 use chaos_workload::{Churn, ContentSize, FanOut, Spacing, SpanRates};
@@ -80,23 +80,19 @@ fn no_such_drill(name: &str, error: &std::io::Error) -> Mistakes {
 /// Reads `text`; `file` is how mistakes name it.
 pub fn from_text(file: &str, name: &str, text: &str, overrides: &Overrides) -> Result<Drill, Mistakes> {
     let (source, top) = Source::open(text);
-    let drill = drill(name, top);
-    let (mut mistakes, mut places) = source.close();
-    if let Some(mut drill) = drill {
-        overrides.apply(&mut drill);
-        for path in overrides.paths() {
-            places.remove(path);
-        }
-        mistakes.extend(overrides.mistakes(&drill));
-        mistakes.extend(contradictions::of(&drill, &places));
-        if mistakes.is_empty() {
-            return Ok(drill);
-        }
+    let mut drill = drill(name, top);
+    let (mut mistakes, mut places, unread) = source.close();
+    overrides.apply(&mut drill);
+    for path in overrides.paths() {
+        places.remove(path);
     }
-    Err(Mistakes::new(file, mistakes))
+    mistakes.extend(overrides.mistakes(&drill));
+    mistakes.extend(contradictions::of(&drill, &places, &unread));
+    if mistakes.is_empty() { Ok(drill) } else { Err(Mistakes::new(file, mistakes)) }
 }
 
-fn drill(name: &str, mut top: Table<'_>) -> Option<Drill> {
+/// What cannot be read is told, and something stands in its place here.
+fn drill(name: &str, mut top: Table<'_>) -> Drill {
     let format = top.whole("format", 0..=u64::from(u32::MAX));
     if let Some(format) = top.required("format", format).filter(|format| *format != FORMAT) {
         top.wrong(format!("`format` is {format}; this version reads format {FORMAT}"));
@@ -112,28 +108,23 @@ fn drill(name: &str, mut top: Table<'_>) -> Option<Drill> {
     let workload = workload(&mut top);
     let expect = top.table("expect");
     let expect = expectations(expect);
-    let steps: Vec<_> = top.tables("step").into_iter().map(step).collect();
+    let steps = top.tables("step").into_iter().filter_map(step).collect();
     top.done();
-    let steps = steps.into_iter().collect::<Option<Vec<_>>>();
-    let name = name.to_owned();
-    let (workload, expect, steps) = (workload?, expect?, steps?);
-    let system = System::reference();
-    let (title, deployment) = (title?, None);
-    Some(Drill {
-        name,
-        title,
+    Drill {
+        name: name.to_owned(),
+        title: title.unwrap_or_default(),
         why,
         seed,
         longest,
         steady,
         settle,
-        system,
-        deployment,
+        system: System::reference(),
+        deployment: None,
         cluster,
-        workload,
+        workload: workload.unwrap_or_default(),
         expect,
         steps,
-    })
+    }
 }
 
 fn cluster(mut table: Table<'_>) -> Cluster {
@@ -257,7 +248,7 @@ fn when(table: &mut Table<'_>) -> Option<When> {
     at.or(on).or(after)
 }
 
-fn expectations(mut table: Table<'_>) -> Option<Expect> {
+fn expectations(mut table: Table<'_>) -> Expect {
     let contract = table.choice("contract", CONTRACTS);
     let contract = table.required("contract", contract);
     let exercises = table.list("exercises", rule);
@@ -279,7 +270,8 @@ fn expectations(mut table: Table<'_>) -> Option<Expect> {
     }
     table.done();
     let promote_within = promote_within.flatten();
-    Some(Expect { contract: contract?, exercises: exercises?, fails, promote_within, acks_within, converge_within })
+    let (contract, exercises) = (contract.unwrap_or(Contract::AckedIsDurable), exercises.unwrap_or_default());
+    Expect { contract, exercises, fails, promote_within, acks_within, converge_within }
 }
 
 fn rule(text: &str) -> Result<Rule, Wrong> {

@@ -41,6 +41,28 @@ fn a_syntax_error_does_not_hide_the_mistakes_around_it() {
 }
 
 #[test]
+fn what_makes_no_sense_is_told_whatever_else_cannot_be_read() {
+    let nonsense =
+        with("node_timeout = \"1s\"", "node_timeout = \"500ms\"").replace("at         = \"5s\"", "at = \"1s\"");
+    let [timeout, early] = ["500ms is not longer than the 800ms", "at 1s the steady state has not yet held for 3s"];
+    for (from, to, hidden) in [
+        ("title", "titel", &[][..]),
+        ("rooms            = 12", "rooms = \"twelve\"", &[]),
+        ("[expect]", "[expcet]", &[]),
+        ("chat_nodes = 3", "chat_nodes = 99", &[timeout]),
+        ("inject     = { kill", "inject = { kil", &[early]),
+        ("steady", "staedy", &[early]),
+    ] {
+        assert!(nonsense.contains(from), "{from:?} is in the shipped drill");
+        let told = mistakes(&nonsense.replacen(from, to, 1));
+        for why in [timeout, early] {
+            let is_told = told.iter().any(|line| line.contains(why));
+            assert_eq!(is_told, !hidden.contains(&why), "{to}: {why} in {told:#?}");
+        }
+    }
+}
+
+#[test]
 fn an_empty_file_is_told_everything_that_it_lacks() {
     let told = mistakes("");
     for missing in ["format", "title", "workload.fan_out.rooms", "expect.contract", "expect.exercises"] {

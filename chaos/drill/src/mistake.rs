@@ -20,7 +20,7 @@ pub struct Place {
     pub column: usize,
 }
 
-/// Everything that is wrong with one drill, in the order of the file.
+/// Everything that is wrong with one file, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes {
     /// The path, or the name of a shipped drill.
@@ -49,22 +49,62 @@ impl Mistakes {
     }
 }
 
+/// What is wrong with all files of a command: each is read whatever is wrong with the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gathered(Vec<Mistakes>);
+
+impl std::error::Error for Gathered {}
+
+impl Gathered {
+    /// What was read, or else its mistakes are noted: each once, however often a file is read.
+    pub fn note<T>(&mut self, read: Result<T, Mistakes>) -> Option<T> {
+        let found = match read {
+            Ok(read) => return Some(read),
+            Err(found) => found,
+        };
+        match self.0.iter_mut().find(|before| before.file == found.file) {
+            Some(before) => {
+                let more: Vec<_> =
+                    found.mistakes.into_iter().filter(|mistake| !before.mistakes.contains(mistake)).collect();
+                before.mistakes.extend(more);
+                before.mistakes.sort_by_key(|mistake| mistake.place);
+            }
+            None => self.0.push(found),
+        }
+        None
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for mistake in &self.mistakes {
-            f.write_str(&self.file)?;
-            if let Some(place) = mistake.place {
-                write!(f, ":{}:{}", place.line, place.column)?;
-            }
-            write!(f, ": {}", mistake.message)?;
-            if let Some(nearest) = &mistake.nearest {
-                write!(f, "; did you mean `{nearest}`?")?;
-            }
-            f.write_str("\n")?;
-        }
-        let n = self.mistakes.len();
-        write!(f, "{n} mistake{}; nothing was started", if n == 1 { "" } else { "s" })
+        told(std::slice::from_ref(self), f)
     }
+}
+
+impl fmt::Display for Gathered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        told(&self.0, f)
+    }
+}
+
+fn told(files: &[Mistakes], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (file, mistake) in files.iter().flat_map(|of| of.mistakes.iter().map(|mistake| (&of.file, mistake))) {
+        f.write_str(file)?;
+        if let Some(place) = mistake.place {
+            write!(f, ":{}:{}", place.line, place.column)?;
+        }
+        write!(f, ": {}", mistake.message)?;
+        if let Some(nearest) = &mistake.nearest {
+            write!(f, "; did you mean `{nearest}`?")?;
+        }
+        f.write_str("\n")?;
+    }
+    let n: usize = files.iter().map(|of| of.mistakes.len()).sum();
+    write!(f, "{n} mistake{}; nothing was started", if n == 1 { "" } else { "s" })
 }
 
 /// The known name that a person most probably meant, when one is near enough to be worth saying.

@@ -177,6 +177,9 @@ impl fmt::Display for Plan {
         }
         match &self.engine {
             Some(engine) => writeln!(f, "  engine        {} {} ({})", engine.kind, engine.version, engine.program)?,
+            None if cluster.backend == Backend::Containers => {
+                writeln!(f, "  engine        {}, the one of the image", redis.engine)?;
+            }
             None => writeln!(f, "  engine        {}, to be fetched when the drill runs", redis.engine)?,
         }
         writeln!(

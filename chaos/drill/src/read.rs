@@ -4,7 +4,12 @@
 //! knows which keys it was asked for, so that what is left over is unknown and its nearest name can be told.
 //! The meaning of the keys is `load.rs`; this file knows none of them.
 
-use std::{cell::RefCell, collections::BTreeMap, ops::Range, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    rc::Rc,
+};
 
 use chaos_observe::Length;
 use serde::de::DeserializeOwned;
@@ -17,6 +22,9 @@ use crate::mistake::{Mistake, Place, is_near, nearest, place};
 
 /// Where each setting stands, by its dotted path (`workload.fan_out.rooms`, `step.0.at`).
 pub(crate) type Places = BTreeMap<String, Place>;
+
+/// Top tables and settings that hold a mistake, so that what they say is not known; `""`: all of them.
+pub(crate) type Unread = BTreeSet<String>;
 
 /// The setting itself, or the nearest table around it that stands in the file (a default stands nowhere).
 pub(crate) fn nearest_place(places: &Places, path: &str) -> Option<Place> {
@@ -33,7 +41,7 @@ pub(crate) fn nearest_place(places: &Places, path: &str) -> Option<Place> {
 #[derive(Clone)]
 pub(crate) struct Source<'t> {
     text: &'t str,
-    found: Rc<RefCell<(Vec<Mistake>, Places)>>,
+    found: Rc<RefCell<(Vec<Mistake>, Places, Unread)>>,
 }
 
 /// A table of the file, or the absence of one (everything in it is then absent too).
@@ -51,13 +59,13 @@ impl<'t> Source<'t> {
         let source = Source { text, found: Rc::default() };
         let (top, errors) = DeTable::parse_recoverable(text);
         for error in errors {
-            source.mistake(error.span().map_or(0, |span| span.start), error.message().to_owned(), None);
+            source.mistake("", error.span().map_or(0, |span| span.start), error.message().to_owned(), None);
         }
         let table = source.table(String::new(), top.span().start, top.into_inner());
         (source, table)
     }
 
-    pub(crate) fn close(self) -> (Vec<Mistake>, Places) {
+    pub(crate) fn close(self) -> (Vec<Mistake>, Places, Unread) {
         self.found.take()
     }
 
@@ -70,9 +78,18 @@ impl<'t> Source<'t> {
         Table { source: self.clone(), path, place, entries: entries.into_iter().map(own).collect(), asked: Vec::new() }
     }
 
-    fn mistake(&self, at: usize, message: String, nearest: Option<String>) {
+    /// About the setting or table at `path`.
+    fn mistake(&self, path: &str, at: usize, message: String, nearest: Option<String>) {
         let place = Some(place(self.text, at));
+        self.unread(path);
         self.found.borrow_mut().0.push(Mistake { place, message, nearest });
+    }
+}
+
+impl Source<'_> {
+    fn unread(&self, path: &str) {
+        let top = path.split('.').next().unwrap_or_default();
+        self.found.borrow_mut().2.insert(top.to_owned());
     }
 }
 
@@ -83,6 +100,9 @@ impl<'t> Table<'t> {
 
     /// Notes a mistake about the whole table.
     pub(crate) fn wrong(&self, message: String) {
+        if !self.path.is_empty() {
+            self.source.unread(&self.path);
+        }
         self.source.found.borrow_mut().0.push(Mistake { place: Some(self.place), message, nearest: None });
     }
 
@@ -102,7 +122,7 @@ impl<'t> Table<'t> {
             Ok(value) => Some(value),
             Err(Wrong { message, nearest, within }) => {
                 let at = within.map_or(at, |within| within.start);
-                self.source.mistake(at, format!("`{path}`: {message}"), nearest);
+                self.source.mistake(&path, at, format!("`{path}`: {message}"), nearest);
                 None
             }
         }
@@ -161,9 +181,14 @@ impl<'t> Table<'t> {
         });
         let path = self.path_of(key);
         for (at, refused) in wrong {
-            self.source.mistake(at, format!("`{path}`: {}", refused.message), refused.nearest);
+            self.source.mistake(&path, at, format!("`{path}`: {}", refused.message), refused.nearest);
         }
         list
+    }
+
+    /// How long a list is in the file, with what is wrong in it.
+    pub(crate) fn listed(&self, key: &str) -> Option<usize> {
+        self.entries.get(key).and_then(|(_, value)| value.get_ref().as_array()).map(|list| list.len())
     }
 
     /// A value whose shape another crate owns and describes to serde; its first mistake only.
@@ -187,7 +212,7 @@ impl<'t> Table<'t> {
         let Some(wrong) = meant.map(|(name, _)| name.clone()) else { return };
         let message = format!("unknown key `{}`", self.path_of(&wrong));
         if let Some((span, value)) = self.entries.remove(&wrong) {
-            self.source.mistake(span.start, message, Some(key.to_owned()));
+            self.source.mistake(&self.path_of(key), span.start, message, Some(key.to_owned()));
             self.entries.insert(key.to_owned(), (span, value));
         }
     }
@@ -220,6 +245,7 @@ impl<'t> Table<'t> {
             match item.into_inner() {
                 DeValue::Table(table) => tables.push(self.source.table(format!("{path}.{at}"), start, table)),
                 other => self.source.mistake(
+                    &path,
                     start,
                     format!("`{path}.{at}`: {}", Wrong::kind(&other, "a table").message),
                     None,
@@ -229,25 +255,26 @@ impl<'t> Table<'t> {
         tables
     }
 
-    /// The entries that were not asked for: tables under names of the file's own, which must be among the known ones.
-    pub(crate) fn named(&mut self, known: &[&str]) -> Vec<(String, Table<'t>)> {
+    /// The entries that were not asked for: tables under names of the file's own, which must be `known`; `names` are some
+    /// of those.
+    pub(crate) fn named(&mut self, known: impl Fn(&str) -> bool, names: &[String]) -> Vec<(String, Table<'t>)> {
         let own = |name: &String| !self.asked.contains(&name.as_str());
-        let names: Vec<String> = self.entries.keys().filter(|name| own(name)).cloned().collect();
+        let given: Vec<String> = self.entries.keys().filter(|name| own(name)).cloned().collect();
         let mut tables = Vec::new();
-        for name in names {
+        for name in given {
             let path = self.path_of(&name);
             let Some((key, value)) = self.entries.remove(&name) else { continue };
             self.source.found.borrow_mut().1.insert(path.clone(), place(self.source.text, key.start));
             let at = value.span().start;
             match value.into_inner() {
-                _ if !known.contains(&name.as_str()) => {
-                    let nearest = nearest(&name, known.iter().copied());
-                    self.source.mistake(key.start, format!("unknown key `{path}`"), nearest);
+                _ if !known(&name) => {
+                    let nearest = nearest(&name, names.iter().map(String::as_str));
+                    self.source.mistake(&path, key.start, format!("unknown key `{path}`"), nearest);
                 }
                 DeValue::Table(table) => tables.push((name, self.source.table(path, at, table))),
                 other => {
                     let why = Wrong::kind(&other, "a table").message;
-                    self.source.mistake(at, format!("`{path}`: {why}"), None);
+                    self.source.mistake(&path, at, format!("`{path}`: {why}"), None);
                 }
             }
         }
@@ -269,7 +296,7 @@ impl<'t> Table<'t> {
 
     /// Notes a mistake about a setting by its dotted path, at the nearest place that stands in the file.
     pub(crate) fn wrong_below(&self, path: &str, why: &str) {
-        let (mistakes, places) = &mut *self.source.found.borrow_mut();
+        let (mistakes, places, _) = &mut *self.source.found.borrow_mut();
         let place = nearest_place(places, path).or(Some(self.place));
         mistakes.push(Mistake { place, message: format!("`{path}`: {why}"), nearest: None });
     }
@@ -277,7 +304,8 @@ impl<'t> Table<'t> {
     /// Notes a mistake about the value of `key`.
     pub(crate) fn wrong_at(&self, key: &str, wrong: Wrong) {
         let at = self.entries.get(key).map_or(0, |(_, value)| value.span().start);
-        self.source.mistake(at, format!("`{}`: {}", self.path_of(key), wrong.message), wrong.nearest);
+        let path = self.path_of(key);
+        self.source.mistake(&path, at, format!("`{path}`: {}", wrong.message), wrong.nearest);
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -287,6 +315,7 @@ impl<'t> Table<'t> {
     /// Notes that `key` is missing, unless it is there (and then wrong in its own way).
     pub(crate) fn required<T>(&self, key: &str, value: Option<T>) -> Option<T> {
         if value.is_none() && !self.has(key) {
+            self.source.unread(&self.path_of(key));
             self.wrong(format!("`{}` is missing", self.path_of(key)));
         }
         value
@@ -297,7 +326,9 @@ impl<'t> Table<'t> {
         for (key, (span, _)) in &self.entries {
             if !self.asked.contains(&key.as_str()) {
                 let message = format!("unknown key `{}`", self.path_of(key));
-                self.source.mistake(span.start, message, nearest(key, self.asked.iter().copied()));
+                let meant = nearest(key, self.asked.iter().copied());
+                let path = self.path_of(meant.as_deref().unwrap_or(key));
+                self.source.mistake(&path, span.start, message, meant);
             }
         }
     }

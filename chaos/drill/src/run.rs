@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chaos_cluster::{Cluster, Engine, ImageNames};
+use chaos_cluster::{Cluster, ContainerSettings, Engine};
 use chaos_observe::{RunDir, journal::Phase};
 use tokio::time::sleep;
 
@@ -53,7 +53,7 @@ pub struct Settings {
     pub plan: Plan,
     pub engine: Engine,
     /// For the containers backend.
-    pub containers: Option<ImageNames>,
+    pub containers: Option<ContainerSettings>,
     /// The chat node's program.
     pub node: PathBuf,
     /// Where run directories go.

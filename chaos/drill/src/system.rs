@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 pub(crate) use load::known_marks;
 
 use chaos_checkers::Contract;
-use chaos_cluster::{Program, Ready};
+use chaos_cluster::{ContainerSettings, Program, Ready};
 use chaos_workload::Dialect;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,11 @@ impl System {
     /// Whether its program is the node of this workspace.
     pub fn is_reference(&self) -> bool {
         self.start.command.first().is_some_and(|program| program == CHAT_NODE)
+    }
+
+    /// What containers of it are made of: its own image goes first.
+    pub fn in_containers(&self, given: &ContainerSettings) -> ContainerSettings {
+        ContainerSettings { chat: self.start.image.clone().or_else(|| given.chat.clone()), ..given.clone() }
     }
 
     /// Why it cannot run there.

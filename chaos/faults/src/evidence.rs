@@ -43,6 +43,24 @@ pub enum Sign {
     ReplicationSlowed,
 }
 
+/// For people, as what was looked for.
+impl fmt::Display for Sign {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Sign::ProcessGone => "its process gone",
+            Sign::ProcessStopped => "its process stopped",
+            Sign::ProcessReplaced => "another process in its place",
+            Sign::ReplicaPromoted => "another primary of its slots",
+            Sign::NobodyTookOver => "the same primary of its slots as before",
+            Sign::WritesLost => "acknowledged writes that are missing",
+            Sign::BytesDelayed => "bytes that came late",
+            Sign::BytesWithheld => "bytes that were kept back",
+            Sign::CalledFailing => "others that call it failing",
+            Sign::ReplicationSlowed => "a write that took its time to a replica",
+        })
+    }
+}
+
 impl fmt::Display for Evidence {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.seen)
@@ -160,4 +178,30 @@ fn as_told(scene: &Scene<'_>, aim: &Aim) -> String {
     let told = |struck: &Struck| scene.cluster.told(struck.server, struck.pid);
     let names = aim.struck.iter().map(|struck| format!("{} ({})", struck.server, told(struck)));
     names.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_seen_is_told_in_words() {
+        use Sign as S;
+        let all = [
+            S::ProcessGone,
+            S::ProcessStopped,
+            S::ProcessReplaced,
+            S::ReplicaPromoted,
+            S::NobodyTookOver,
+            S::WritesLost,
+            S::BytesDelayed,
+            S::BytesWithheld,
+            S::CalledFailing,
+            S::ReplicationSlowed,
+        ];
+        for sign in all {
+            let words = sign.to_string();
+            assert!(words.contains(' ') && words == words.to_lowercase(), "{words:?} is no words for {sign:?}");
+        }
+    }
 }

@@ -39,7 +39,7 @@ pub(crate) fn operation(what: &What, node: &str, intent: Option<Intent>) -> Opti
         }
         What::TimedOut { id, .. } => Op::SendInfo { message: id.to_string(), why: "timed out".to_owned() },
         What::Cut { id, .. } => Op::SendInfo { message: id.to_string(), why: "cut".to_owned() },
-        What::Unknown { id, why, .. } => Op::SendInfo { message: id.to_string(), why: format!("given up: {why:?}") },
+        What::Unknown { id, why, .. } => Op::SendInfo { message: id.to_string(), why: format!("given up: {why}") },
         What::Received { message, replay, hidden } => Op::Recv {
             room: message.room.to_string(),
             message: message.id.to_string(),

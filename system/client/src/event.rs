@@ -138,15 +138,15 @@ pub enum Notice {
 }
 
 /// Why a message's outcome will not be known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unresolved {
-    /// First sent longer ago than the retry horizon.
+    #[error("it was first sent longer ago than the retry horizon")]
     Horizon,
-    /// The last attempt was refused, but an earlier one was never answered.
+    #[error("refused ({0}), and an earlier attempt was never answered")]
     Refused(Refusal),
-    /// Its room was left, or refused on the way back.
+    #[error("its room was left, or refused on the way back")]
     Left,
-    /// The client was closed.
+    #[error("the client was closed")]
     Closed,
 }
 

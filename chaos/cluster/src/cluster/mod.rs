@@ -20,10 +20,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub(crate) use background::Work;
 pub use replace::Replaced;
 
 use crate::{
-    ChatTopology, Engine, ImageNames, Links, Server, Topology, backend::Backend, ground::Ground, look::Directory,
+    ChatTopology, ContainerSettings, Engine, Links, Server, Topology, backend::Backend, ground::Ground, look::Directory,
 };
 use background::Background;
 use files::Files;
@@ -39,7 +40,7 @@ pub struct Options {
     /// Data is left where it is.
     pub keep: bool,
     /// In containers, of these images; `None`: as processes of this machine.
-    pub containers: Option<ImageNames>,
+    pub containers: Option<ContainerSettings>,
 }
 
 impl Options {

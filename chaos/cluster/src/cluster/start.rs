@@ -102,7 +102,10 @@ impl Cluster {
             nothing if nothing.is_empty() => format!("; it wrote nothing to its log, {}", log.display()),
             tail => tail,
         };
-        ClusterError::Process { server, why: format!("did not start: {} {state}", program.display()), log }
+        let given = self.options.containers.as_ref();
+        let image = given.and_then(|given| if server.is_redis() { given.redis.as_ref() } else { given.chat.as_ref() });
+        let what = image.map_or_else(|| program.display().to_string(), |image| format!("the image {image}"));
+        ClusterError::Process { server, why: format!("did not start: {what} {state}"), log }
     }
 
     /// A process's failure with the end of its log.
@@ -168,18 +171,19 @@ async fn settle(
     let (redis, chat) = (topology.redis.nodes(), topology.chat.nodes);
     let root = files.path().to_owned();
     let logs = options.logs.clone().unwrap_or_else(|| root.join("logs"));
-    let Some(images) = options.containers.clone() else {
+    let Some(given) = options.containers.clone() else {
         let ground = Arc::new(Ground::Loopback(Loopback::claim(redis, chat)?));
         let backend = Arc::new(Processes::new(ground.clone(), root, logs));
         return Ok((ground, backend, options));
     };
     let run = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let land = background.handle().spawn(async move { Land::take(&run).await }).await;
+    let docker = given.docker.clone();
+    let land = background.work().spawn(async move { Land::take(&run, &docker).await }).await;
     let land = land.map_err(|error| ClusterError::Ground(format!("the containers backend: {error}")))??;
     let bridge = Bridge::claim(land.gateway(), redis, chat)?;
     let ground = Arc::new(Ground::Bridge(bridge));
     let (root, logs) = (absolute(&root)?, absolute(&logs)?);
-    let backend = Containers::new(land, images, ground.clone(), root, logs, background.handle().clone());
+    let backend = Containers::new(land, given, ground.clone(), root, logs, background.work().clone());
     Ok((ground, Arc::new(backend), options))
 }
 

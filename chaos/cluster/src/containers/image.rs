@@ -12,12 +12,13 @@ use sha2::{Digest, Sha256};
 use testcontainers::{GenericBuildableImage, runners::AsyncBuilder};
 use tokio::sync::Mutex;
 
-use super::sentence;
+use super::{DockerSettings, sentence};
 use crate::{ClusterError, EngineChoice, EngineName, Server, backend::Launch};
 
-/// Images to take instead of packing programs of this machine.
+/// What containers are made with, and of which images instead of programs of this machine, packed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ImageNames {
+pub struct ContainerSettings {
+    pub docker: DockerSettings,
     /// Its command is a Redis or Valkey server.
     pub redis: Option<String>,
     /// Its entry point takes the chat node's arguments.
@@ -36,14 +37,14 @@ pub(super) fn official_image(choice: EngineChoice) -> &'static str {
 }
 
 pub(super) struct Images {
-    names: ImageNames,
+    given: ContainerSettings,
     /// By program.
     packed: Mutex<BTreeMap<PathBuf, String>>,
 }
 
 impl Images {
-    pub(super) fn new(names: ImageNames) -> Images {
-        Images { names, packed: Mutex::default() }
+    pub(super) fn new(given: ContainerSettings) -> Images {
+        Images { given, packed: Mutex::default() }
     }
 
     /// The image of what is to be launched, there, and the command in it.
@@ -55,8 +56,8 @@ impl Images {
     ) -> Result<(String, Vec<String>), ClusterError> {
         let arguments = launch.arguments.iter().cloned();
         let name = match server {
-            Server::Redis(_) => self.names.redis.as_deref(),
-            Server::Chat(_) => self.names.chat.as_deref(),
+            Server::Redis(_) => self.given.redis.as_deref(),
+            Server::Chat(_) => self.given.chat.as_deref(),
         };
         let mut packed = self.packed.lock().await;
         let Some(name) = name else {

@@ -35,19 +35,20 @@ use bollard::{
     },
 };
 use futures_util::StreamExt;
-use tokio::runtime::Handle;
 
+pub use docker::DockerSettings;
 use docker::{connect, is_gone, sentence};
 use forward::forward;
-pub use image::ImageNames;
+pub use image::ContainerSettings;
 use image::{Images, official_image};
 use network::Network;
-pub use probe::redis_image;
+pub use probe::{ContainersOutlook, ImageOutlook, containers_outlook, engine_in, pull_images};
 use reaper::Reaper;
 
 use crate::{
     ClusterError, Server,
     backend::{Backend, Launch, Place, Process, Signal, Verb, effect, evidence},
+    cluster::Work,
     ground::{Bridge, Ground},
     tree,
 };
@@ -63,8 +64,8 @@ pub(crate) struct Land {
 }
 
 impl Land {
-    pub(crate) async fn take(run: &str) -> Result<Land, ClusterError> {
-        let docker = connect().await?;
+    pub(crate) async fn take(run: &str, settings: &DockerSettings) -> Result<Land, ClusterError> {
+        let docker = connect(settings).await?;
         let reaper = Reaper::start(&docker, &format!("{LABEL}={run}")).await?;
         let network = Network::create(&docker, run).await?;
         Ok(Land { docker, network, _reaper: reaper })
@@ -77,9 +78,10 @@ impl Land {
 }
 
 pub(crate) struct Containers {
-    /// The engine is asked from here: a request that was begun ends, and no connection dies with a test's own runtime.
-    background: Handle,
     run: Arc<Run>,
+    /// The engine is asked from here: a request that was begun ends, also when nobody waits for it any more, and no
+    /// connection dies with a test's own runtime.
+    background: Work,
     /// What listens on this machine's loopback, and the door to it.
     doors: Mutex<BTreeMap<SocketAddr, SocketAddr>>,
 }
@@ -103,15 +105,15 @@ struct Container {
 impl Containers {
     pub(crate) fn new(
         land: Land,
-        names: ImageNames,
+        given: ContainerSettings,
         ground: Arc<Ground>,
         root: PathBuf,
         logs: PathBuf,
-        background: Handle,
+        background: Work,
     ) -> Containers {
-        let (images, known) = (Images::new(names), Arc::default());
+        let (images, known) = (Images::new(given), Arc::default());
         let run = Arc::new(Run { ground, images, root, logs, known, land });
-        Containers { background, run, doors: Mutex::default() }
+        Containers { run, background, doors: Mutex::default() }
     }
 
     async fn background<W>(&self, server: Server, work: W) -> Result<(), ClusterError>
@@ -334,7 +336,7 @@ impl Backend for Containers {
         let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
         let door = match doors.get(&local) {
             Some(door) => *door,
-            None => forward(&self.background, self.run.land.gateway().into(), local)?,
+            None => forward(self.background.handle(), self.run.land.gateway().into(), local)?,
         };
         doors.insert(local, door);
         Ok(url.replace(authority, &door.to_string()))

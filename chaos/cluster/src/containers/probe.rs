@@ -1,48 +1,109 @@
-//! Which engine an image holds.
+//! What containers will be made of, found out before the first is made: images, and the engine in one.
 
 use std::{collections::HashMap, time::Duration};
 
 use bollard::{
     Docker,
+    errors::Error,
     models::ContainerCreateBody,
     query_parameters::{LogsOptionsBuilder, RemoveContainerOptionsBuilder},
 };
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::{LABEL, Reaper, connect, image::present, official_image, sentence};
+use super::{ContainerSettings, DockerSettings, LABEL, Reaper, connect, image::present, official_image, sentence};
 use crate::{ClusterError, Engine, EngineChoice, Progress, engine::announced};
 
 /// A registry that does not answer by then is none.
 const PULL: Duration = Duration::from_mins(2);
 const SERVERS: [&str; 2] = ["redis-server", "valkey-server"];
 
-/// The image to run Redis from, and the engine in it: `given`, or the official one, pulled when it must be. `None` when
-/// no registry has one for us: an engine of this machine is packed then.
-pub async fn redis_image(
+/// The images that containers will be made of, each pulled when it must be; every one that is nowhere is told at once.
+/// Without a Redis image that was given, it is the official one, or `None` when no registry has that for us: an engine of
+/// this machine is packed then.
+pub async fn pull_images(
     choice: EngineChoice,
-    given: Option<&str>,
+    given: &ContainerSettings,
     progress: Progress<'_>,
-) -> Result<Option<(String, Engine)>, ClusterError> {
-    let docker = connect().await?;
-    let name = given.unwrap_or_else(|| official_image(choice));
-    let there = timeout(PULL, present(&docker, name)).await;
-    let there =
-        there.unwrap_or_else(|_| Err(ClusterError::Ground(format!("the image {name}: nothing within {PULL:?}"))));
-    match there {
-        Ok(()) => {}
-        Err(error) if given.is_some() => return Err(error),
-        Err(error) => {
-            progress(&format!("{error}; an image is made of an engine of this machine"));
-            return Ok(None);
+) -> Result<ContainerSettings, ClusterError> {
+    let docker = connect(&given.docker).await?;
+    let redis = given.redis.as_deref().unwrap_or_else(|| official_image(choice));
+    let chat = async {
+        match &given.chat {
+            Some(chat) => pulled(&docker, chat).await,
+            None => Ok(()),
         }
+    };
+    let (redis_there, chat_there) = tokio::join!(pulled(&docker, redis), chat);
+    let packs = given.redis.is_none();
+    let missing = redis_there.as_ref().err().filter(|_| !packs).into_iter().chain(chat_there.as_ref().err());
+    let missing: Vec<_> = missing.map(ToString::to_string).collect();
+    if !missing.is_empty() {
+        return Err(ClusterError::Ground(missing.join("; ")));
     }
-    let engine = look(&docker, name).await?;
+    if let Err(error) = &redis_there {
+        progress(&format!("{error}; an image is made of an engine of this machine"));
+    }
+    Ok(ContainerSettings { redis: redis_there.is_ok().then(|| redis.to_owned()), ..given.clone() })
+}
+
+async fn pulled(docker: &Docker, name: &str) -> Result<(), ClusterError> {
+    let there = timeout(PULL, present(docker, name)).await;
+    there.unwrap_or_else(|_| Err(ClusterError::Ground(format!("the image {name}: nothing within {PULL:?}"))))
+}
+
+/// What containers would be made with and of. Nothing is pulled, and nothing made.
+pub struct ContainersOutlook {
+    /// The Docker engine.
+    pub docker: String,
+    pub redis: ImageOutlook,
+    pub chat: Option<ImageOutlook>,
+}
+
+pub struct ImageOutlook {
+    pub name: String,
+    /// Or it must be pulled.
+    pub is_here: bool,
+}
+
+pub async fn containers_outlook(
+    choice: EngineChoice,
+    given: &ContainerSettings,
+) -> Result<ContainersOutlook, ClusterError> {
+    let docker = connect(&given.docker).await?;
+    Reaper::will_do(&docker).await?;
+    let version = docker.version().await.map_err(|error| ClusterError::Ground(sentence(&error)))?;
+    let place = given.docker.place().map_or_else(String::new, |place| format!(" ({place})"));
+    let redis = given.redis.as_deref().unwrap_or_else(|| official_image(choice));
+    let chat = match &given.chat {
+        Some(chat) => Some(outlook(&docker, chat).await?),
+        None => None,
+    };
+    Ok(ContainersOutlook {
+        docker: format!("Docker {}{place}", version.version.unwrap_or_default()),
+        redis: outlook(&docker, redis).await?,
+        chat,
+    })
+}
+
+async fn outlook(docker: &Docker, name: &str) -> Result<ImageOutlook, ClusterError> {
+    let is_here = match docker.inspect_image(name).await {
+        Ok(_) => true,
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => false,
+        Err(error) => return Err(ClusterError::Ground(format!("the image {name}: {}", sentence(&error)))),
+    };
+    Ok(ImageOutlook { name: name.to_owned(), is_here })
+}
+
+/// Which engine an image holds, by its own word.
+pub async fn engine_in(image: &str, choice: EngineChoice, settings: &DockerSettings) -> Result<Engine, ClusterError> {
+    let docker = connect(settings).await?;
+    let engine = look(&docker, image).await?;
     if !choice.accepts(engine.kind, engine.version) {
         let (kind, version) = (engine.kind, engine.version);
-        return Err(ClusterError::Ground(format!("the image {name} holds {kind} {version}; asked for is {choice}")));
+        return Err(ClusterError::Ground(format!("the image {image} holds {kind} {version}; asked for is {choice}")));
     }
-    Ok(Some((name.to_owned(), engine)))
+    Ok(engine)
 }
 
 async fn look(docker: &Docker, image: &str) -> Result<Engine, ClusterError> {

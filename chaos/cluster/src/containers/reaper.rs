@@ -2,6 +2,7 @@
 //! network of the run.
 
 use std::{
+    io::Write,
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
 };
@@ -11,13 +12,16 @@ use bollard::Docker;
 use super::docker::sentence;
 use crate::ClusterError;
 
-/// The engine may still be making what we asked for when we were killed, so it looks until nothing is left.
+/// Whoever says that it is over has waited for all that it asked for. After a kill the engine may still be making
+/// something, of which nothing is seen yet: then it looks until there was nothing for some seconds.
 const SCRIPT: &str = r#"
-cat > /dev/null
-for look in $(seq 40); do
+if read -r over; then enough=1; else enough=15; fi
+empty=0
+for look in $(seq 60); do
   containers=$(docker ps -aq --filter "label=$1")
   networks=$(docker network ls -q --filter "label=$1")
-  [ -n "$containers$networks" ] || exit 0
+  if [ -n "$containers$networks" ]; then empty=0; else empty=$((empty + 1)); fi
+  [ "$empty" -lt "$enough" ] || exit 0
   [ -z "$containers" ] || echo "$containers" | xargs -P 4 -n 3 docker rm -f -v
   [ -z "$networks" ] || echo "$networks" | xargs docker network rm
   sleep 0.2
@@ -27,30 +31,82 @@ done
 pub(crate) struct Reaper(Child);
 
 impl Reaper {
-    /// It uses the command `docker`, which must reach the engine that containers are made with.
     pub(super) async fn start(engine: &Docker, label: &str) -> Result<Reaper, ClusterError> {
-        let ground = |why: String| ClusterError::Ground(format!("who removes containers when we are killed: {why}"));
-        let ours = engine.info().await.map_err(|error| ground(sentence(&error)))?.id.unwrap_or_default();
-        let asked = Command::new("docker").args(["info", "--format", "{{.ID}}"]).stdin(Stdio::null()).output();
-        let asked = asked.map_err(|error| ground(format!("the command `docker` is needed for it: {error}")))?;
-        let (theirs, said) = (String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&asked.stderr));
-        if theirs.trim() != ours {
-            let said = said.lines().next().unwrap_or("it asks another one");
-            let why =
-                format!("the command `docker` does not reach the engine that was found ({said}); set DOCKER_HOST");
-            return Err(ground(why));
-        }
-        let mut shell = Command::new("sh");
-        shell.args(["-c", SCRIPT, "reaper", label]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        // A Ctrl-C in the terminal is for us.
-        shell.process_group(0);
-        shell.spawn().map(Reaper).map_err(|error| ground(error.to_string()))
+        Reaper::will_do(engine).await?;
+        shell(label).spawn().map(Reaper).map_err(|error| ground(&error.to_string()))
     }
+
+    /// It uses the command `docker`, which must reach the engine that containers are made with.
+    pub(super) async fn will_do(engine: &Docker) -> Result<(), ClusterError> {
+        let ours = engine.info().await.map_err(|error| ground(&sentence(&error)))?.id.unwrap_or_default();
+        let asked = Command::new("docker").args(["info", "--format", "{{.ID}}"]).stdin(Stdio::null()).output();
+        let asked = asked.map_err(|error| ground(&format!("the command `docker` is needed for it: {error}")))?;
+        let (theirs, said) = (String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&asked.stderr));
+        if theirs.trim() == ours {
+            return Ok(());
+        }
+        let said = said.lines().next().unwrap_or("it asks another one");
+        let why = format!("the command `docker` does not reach the engine that was found ({said}); set DOCKER_HOST");
+        Err(ground(&why))
+    }
+}
+
+fn ground(why: &str) -> ClusterError {
+    ClusterError::Ground(format!("who removes containers when we are killed: {why}"))
+}
+
+fn shell(label: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", SCRIPT, "reaper", label]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    // A Ctrl-C in the terminal is for us.
+    shell.process_group(0);
+    shell
 }
 
 impl Drop for Reaper {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
+        if let Some(mut over) = self.0.stdin.take() {
+            // One that has ended hears nothing.
+            let _ = over.write_all(b"over\n");
+        }
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    /// An engine that shows its one container from the third look on.
+    const ENGINE: &str = r#"#!/bin/sh
+cd "$(dirname "$0")" && echo "$*" >>asked
+case $1 in
+  ps) [ "$(grep -c ^ps asked)" -lt 3 ] || [ -e removed ] || echo c0ffee ;;
+  rm) touch removed ;;
+esac
+"#;
+
+    /// Its end as `end` brings it about, and what the engine was asked.
+    fn asked(end: impl FnOnce(Reaper)) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = folder.path().join("docker");
+        fs::write(&engine, ENGINE).expect("written");
+        fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).expect("made a program");
+        let path = format!("{}:{}", folder.path().display(), env!("PATH"));
+        end(Reaper(shell("holdfast.run=x").env("PATH", path).spawn().expect("a shell")));
+        fs::read_to_string(folder.path().join("asked")).expect("it asked")
+    }
+
+    #[test]
+    fn what_the_engine_makes_after_a_kill_is_removed_too() {
+        let killed = asked(|mut reaper| {
+            drop(reaper.0.stdin.take());
+            reaper.0.wait().expect("it ends by itself");
+        });
+        assert!(killed.contains("rm -f -v c0ffee"), "{killed}");
+        let over = asked(drop);
+        assert_eq!(over.lines().count(), 2, "whoever ends in an orderly way waits for nothing:\n{over}");
     }
 }

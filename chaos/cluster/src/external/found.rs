@@ -5,6 +5,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    env,
+    ffi::OsStr,
     fs, io,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
@@ -53,9 +55,10 @@ struct Answer {
 }
 
 impl Deployment {
-    /// Looks at every server of it.
-    pub async fn look(&self) -> Result<Found, Vec<String>> {
-        let mut wrong = self.missing_programs();
+    /// Looks at every server of it, and for the programs of its commands: in `path`, as `$PATH` is written, those that are
+    /// named by no path. `None`: not for those.
+    pub async fn look(&self, path: Option<&OsStr>) -> Result<Found, Vec<String>> {
+        let mut wrong = self.missing_programs(path);
         let login = match self.login() {
             Ok(login) => login,
             Err(why) => {
@@ -115,14 +118,18 @@ impl Deployment {
         Ok(Found { engine: first.engine, redis, shards, directory, chat })
     }
 
-    /// Programs that commands name by a path, for servers that may be touched: a way back that is not there is found
-    /// before the way there is taken. Those that are looked for in `$PATH` are not looked for here.
-    fn missing_programs(&self) -> Vec<String> {
+    /// Programs of commands for servers that may be touched: a way back that is not there is found before the way there is
+    /// taken.
+    fn missing_programs(&self, path: Option<&OsStr>) -> Vec<String> {
         let mut missing: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         let acts = || Act::ALL.into_iter();
         for (server, act) in self.radius.servers.iter().flat_map(|server| acts().map(|act| (*server, act))) {
             let Some(program) = self.command(server, act).and_then(|words| words.into_iter().next()) else { continue };
-            let why = cannot_be_run(&self.folder.join(&program)).filter(|_| program.contains('/'));
+            let why = match path {
+                _ if program.contains('/') => cannot_be_run(&self.folder.join(&program)),
+                Some(path) => is_nowhere(&self.folder, &program, path),
+                None => None,
+            };
             if let Some(why) = why {
                 missing.entry(format!("{program} {why}")).or_default().insert(act.name());
             }
@@ -154,6 +161,12 @@ fn cannot_be_run(program: &Path) -> Option<String> {
             (found.permissions().mode() & 0o111 == 0).then(|| "is no program: nobody may execute it".to_owned())
         }
     }
+}
+
+/// Looked for as it will be when it is run: in `folder`, where folders begin that `path` does not name whole.
+fn is_nowhere(folder: &Path, program: &str, path: &OsStr) -> Option<String> {
+    let is_there = env::split_paths(path).any(|place| cannot_be_run(&folder.join(place).join(program)).is_none());
+    (!is_there).then(|| "cannot be run: no folder of $PATH holds such a program".to_owned())
 }
 
 async fn resolve(endpoint: &Endpoint) -> io::Result<SocketAddr> {
@@ -245,4 +258,23 @@ fn uneven(shards: &[Shard]) -> Option<String> {
     let counts: BTreeSet<usize> = shards.iter().map(|shard| shard.replicas.len()).collect();
     let each: Vec<_> = shards.iter().map(|shard| format!("{} has {}", shard.primary, shard.replicas.len())).collect();
     (counts.len() > 1).then(|| format!("shards have different numbers of replicas ({})", each.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_without_a_path_is_looked_for_where_it_will_be() {
+        let place = tempfile::tempdir().expect("a folder");
+        let tools = place.path().join("tools");
+        fs::create_dir(&tools).expect("a folder");
+        fs::write(tools.join("stop-it"), "").expect("a file");
+        let looked_for = |path: &str| is_nowhere(place.path(), "stop-it", OsStr::new(path));
+        let whole = format!("/nowhere:{}", tools.display());
+        assert!(looked_for(&whole).expect("nobody may execute it").contains("no folder of $PATH"));
+        fs::set_permissions(tools.join("stop-it"), fs::Permissions::from_mode(0o755)).expect("our own");
+        assert_eq!((looked_for(&whole), looked_for("/nowhere:tools")), (None, None));
+        assert!(looked_for("/nowhere").is_some() && looked_for("").is_some());
+    }
 }

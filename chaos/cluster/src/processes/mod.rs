@@ -62,7 +62,7 @@ impl Processes {
         let sent = self.with(|children| children.get_mut(&server).map(|child| child.signal(signal)));
         match sent {
             None => return Err(failed("was never started".to_owned())),
-            Some(Err(error)) => return Err(failed(format!("cannot be sent {signal:?}: {error}"))),
+            Some(Err(error)) => return Err(failed(format!("cannot be sent {signal}: {error}"))),
             Some(Ok(())) => {}
         }
         effect(signal, || self.process(server)).await.map_err(failed)

@@ -1,6 +1,7 @@
 //! The same in containers. (All of these tests run there with `HOLDFAST_BACKEND=containers`.)
 
 use std::{
+    fs,
     io::Write,
     net::TcpStream,
     path::Path,
@@ -8,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chaos_cluster::{Cluster, ImageNames, LinkEnd, LinkKind, ProcessState, Server};
+use chaos_cluster::{Cluster, ContainerSettings, LinkEnd, LinkKind, ProcessState, Server};
 
 use crate::stage::{PATIENCE, engine, options, topology};
 
@@ -18,7 +19,7 @@ async fn containers_boot_fail_over_and_leave_nothing() {
         return;
     }
     let mut options = options();
-    options.containers = Some(ImageNames::default());
+    options.containers = Some(ContainerSettings::default());
     let mut small = topology();
     small.redis.replicas_per_shard = 1;
     let started = Instant::now();
@@ -45,6 +46,33 @@ async fn containers_boot_fail_over_and_leave_nothing() {
     assert_eq!(of_run(&label, &["network", "ls", "-q"]), 0, "a network was left");
 }
 
+#[tokio::test]
+async fn a_boot_that_is_given_up_is_gone_with_its_containers() {
+    if !engine_runs() {
+        return;
+    }
+    let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let mut options = options();
+    options.containers = Some(ContainerSettings::default());
+    options.temp = Some(place.path().to_owned());
+    let mut label = String::new();
+    let first_container = async {
+        let until = Instant::now() + PATIENCE;
+        while label.is_empty() || of_run(&label, &["ps", "-aq"]) == 0 {
+            assert!(Instant::now() < until, "no container of {label:?}");
+            let folder = fs::read_dir(place.path()).expect("a folder").flatten().next();
+            label = folder.map(|folder| folder.file_name().to_string_lossy().into_owned()).unwrap_or_default();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        booted = Cluster::start(topology(), options) => panic!("{booted:?} before a container was seen"),
+        () = first_container => {}
+    }
+    assert_eq!(of_run(&label, &["ps", "-aq"]), 0, "containers were left");
+    assert_eq!(of_run(&label, &["network", "ls", "-q"]), 0, "a network was left");
+}
+
 /// A shell is the first process of the container, and Redis its child.
 #[tokio::test]
 async fn what_is_done_to_a_container_is_done_to_the_server_and_not_only_to_its_first_process() {
@@ -53,7 +81,7 @@ async fn what_is_done_to_a_container_is_done_to_the_server_and_not_only_to_its_f
     }
     let image = behind_a_shell(&engine().program);
     let mut options = options();
-    options.containers = Some(ImageNames { redis: Some(image), chat: None });
+    options.containers = Some(ContainerSettings { redis: Some(image), ..ContainerSettings::default() });
     let mut one = topology();
     (one.redis.shards, one.redis.replicas_per_shard) = (1, 0);
     let cluster = Cluster::start(one, options).await.expect("a cluster");
@@ -65,7 +93,7 @@ async fn what_is_done_to_a_container_is_done_to_the_server_and_not_only_to_its_f
 
     // Whoever looks at the first process alone takes this for a pause.
     docker(&["kill", "--signal", "STOP", &format!("{run}-{server}")]);
-    while !std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there").contains(" T ") {
+    while !fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there").contains(" T ") {
         tokio::task::yield_now().await;
     }
     assert!(answers().await);

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
 use chaos_cluster::{
-    ChatTopology, Cluster, Engine, EngineChoice, ImageNames, Options, Places, RedisTopology, Server, Topology,
+    ChatTopology, Cluster, ContainerSettings, Engine, EngineChoice, Options, Places, RedisTopology, Server, Topology,
     cache_folder, find_or_fetch,
 };
 use tokio::sync::{Mutex, MutexGuard};
@@ -32,7 +32,7 @@ pub(crate) fn engine() -> Engine {
 pub(crate) fn options() -> Options {
     let mut options = Options::new(engine());
     let backend = std::env::var_os("HOLDFAST_BACKEND");
-    options.containers = backend.is_some_and(|name| name == "containers").then(ImageNames::default);
+    options.containers = backend.is_some_and(|name| name == "containers").then(ContainerSettings::default);
     options.temp = Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("clusters"));
     options
 }

@@ -21,7 +21,6 @@
 //! docs/game-day.md tells each key.
 
 use std::{
-    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
@@ -39,6 +38,7 @@ use crate::{
 const FORMAT: u64 = 1;
 /// Redis nodes and chat nodes are numbered by a byte.
 const MOST: usize = 200;
+const KINDS: [&str; 2] = ["redis", "chat"];
 /// What no other file has.
 const OWN: [&str; 2] = ["blast_radius", "commands"];
 
@@ -60,7 +60,7 @@ pub fn is_deployment(text: &str) -> bool {
 pub(super) fn from_text(file: &str, folder: PathBuf, text: &str) -> Result<Deployment, Mistakes> {
     let (source, top) = Source::open(text);
     let deployment = deployment(folder, top);
-    let (mistakes, _) = source.close();
+    let (mistakes, ..) = source.close();
     match deployment {
         Some(deployment) if mistakes.is_empty() => Ok(deployment),
         _ => Err(Mistakes::new(file, mistakes)),
@@ -81,15 +81,15 @@ fn deployment(folder: PathBuf, mut top: Table<'_>) -> Option<Deployment> {
     let name = top.required("name", name);
     let title = top.text("title");
     let title = top.required("title", title);
-    let redis = redis(top.table("redis"));
-    let (chat, history_window) = chat(top.table("chat"));
-    let count = |nodes: &Option<Vec<Endpoint>>| nodes.as_ref().map_or(0, Vec::len) as u8;
-    let known: Vec<Server> = (1..=redis.as_ref().map_or(0, |redis| redis.nodes.len()) as u8)
-        .map(Server::Redis)
-        .chain((1..=count(&chat)).map(Server::Chat))
-        .collect();
+    let (redis, redis_count) = redis(top.table("redis"));
+    let (chat, chat_count, history_window) = chat(top.table("chat"));
+    let known = Known { redis: redis_count, chat: chat_count };
     let mut table = top.table("commands");
-    let mut commands = commands(&mut table, &known);
+    let commands = commands(&mut table, &known);
+    for (name, act, back) in one_way(&commands, &known) {
+        table.wrong_below(&format!("commands.{name}"), &format!("has `{act}` and no `{back}`, which puts it back"));
+    }
+    table.done();
     let has_radius = top.has("blast_radius");
     let radius_table = top.table("blast_radius");
     let radius = if has_radius { radius(radius_table, &known) } else { None };
@@ -98,8 +98,7 @@ fn deployment(folder: PathBuf, mut top: Table<'_>) -> Option<Deployment> {
         top.wrong(format!("`blast_radius` is missing: {keys}"));
     }
     top.done();
-    commands.of.retain(|_, acts| !acts.is_empty());
-    let deployment = Deployment {
+    Some(Deployment {
         name: name?,
         title: title?,
         folder,
@@ -108,61 +107,100 @@ fn deployment(folder: PathBuf, mut top: Table<'_>) -> Option<Deployment> {
         history_window,
         commands,
         radius: radius?,
-    };
-    for (server, act, back) in one_way(&deployment) {
-        table.wrong_below(&format!("commands.{server}"), &format!("has `{act}` and no `{back}`, which puts it back"));
+    })
+}
+
+/// How many nodes of each kind there are; `None`: their list cannot be read, so any may be one of them.
+struct Known {
+    redis: Option<u8>,
+    chat: Option<u8>,
+}
+
+impl Known {
+    /// The server of that name, if it may be there.
+    fn server(&self, name: &str) -> Option<Server> {
+        let server: Server = name.parse().ok().filter(|server: &Server| server.to_string() == name)?;
+        let count = if server.is_redis() { self.redis } else { self.chat };
+        count.is_none_or(|count| server.number() <= count).then_some(server)
     }
-    table.done();
-    Some(deployment)
+
+    /// Those that are listed.
+    fn servers(&self) -> impl Iterator<Item = Server> + use<> {
+        let redis = (1..=self.redis.unwrap_or(0)).map(Server::Redis);
+        redis.chain((1..=self.chat.unwrap_or(0)).map(Server::Chat))
+    }
+
+    fn names(&self) -> Vec<String> {
+        KINDS.into_iter().map(str::to_owned).chain(self.servers().map(|server| server.to_string())).collect()
+    }
+}
+
+fn kind(server: Server) -> &'static str {
+    KINDS[usize::from(!server.is_redis())]
 }
 
 /// Commands whose opposite is missing: once for all of a kind.
-fn one_way(deployment: &Deployment) -> Vec<(String, Act, Act)> {
-    let has = |server: Server, act| deployment.command(server, act).is_some();
+fn one_way(commands: &Commands, known: &Known) -> BTreeSet<(String, Act, Act)> {
+    let of = &commands.of;
+    let own = |server: &Server| of.contains_key(&server.to_string());
+    let named: Vec<Server> = of.keys().filter_map(|name| known.server(name)).collect();
+    // Of a list that cannot be read: those that have commands of their own, or else any.
+    let unlisted = [(known.redis, Server::Redis(1)), (known.chat, Server::Chat(1))].into_iter();
+    let unlisted = unlisted.filter(|(count, _)| count.is_none()).flat_map(|(_, any)| {
+        let mut some: Vec<_> = named.iter().copied().filter(|server| kind(*server) == kind(any)).collect();
+        if some.is_empty() {
+            some.push(any);
+        }
+        some
+    });
+    let has = |server: Server, act: Act| {
+        [server.to_string().as_str(), kind(server)]
+            .iter()
+            .any(|name| of.get(*name).is_some_and(|acts| acts.contains_key(&act)))
+    };
     let mut found = BTreeSet::new();
-    for server in deployment.servers() {
+    for server in known.servers().chain(unlisted) {
         for act in Act::ALL {
             let Some(back) = act.undone_by().filter(|back| has(server, act) && !has(server, *back)) else { continue };
-            let own = deployment.commands.of.contains_key(&server.to_string());
-            let kind = if server.is_redis() { "redis" } else { "chat" };
-            found.insert((if own { server.to_string() } else { kind.to_owned() }, act, back));
+            let name = if own(&server) { server.to_string() } else { kind(server).to_owned() };
+            found.insert((name, act, back));
         }
     }
-    found.into_iter().collect()
+    found
 }
 
-fn redis(mut table: Table<'_>) -> Option<Access> {
-    let nodes = nodes(&mut table, "redis://", 6379);
+fn redis(mut table: Table<'_>) -> (Option<Access>, Option<u8>) {
+    let (nodes, count) = nodes(&mut table, "redis://", 6379);
     let user = table.text("user");
     let password_file = table.text("password_file").map(PathBuf::from);
     if user.is_some() && !table.has("password_file") {
         table.wrong("`redis.user` needs a `password_file`".to_owned());
     }
     table.done();
-    Some(Access { nodes: nodes?, user, password_file })
+    (nodes.map(|nodes| Access { nodes, user, password_file }), count)
 }
 
-fn chat(mut table: Table<'_>) -> (Option<Vec<Endpoint>>, Length) {
-    let nodes = nodes(&mut table, "http://", 80);
+fn chat(mut table: Table<'_>) -> (Option<Vec<Endpoint>>, Option<u8>, Length) {
+    let (nodes, count) = nodes(&mut table, "http://", 80);
     let window = table.length("history_window").unwrap_or(Length::secs(600));
     table.done();
-    (nodes, window)
+    (nodes, count, window)
 }
 
-fn nodes(table: &mut Table<'_>, scheme: &str, usual: u16) -> Option<Vec<Endpoint>> {
-    let refused = Cell::new(0);
-    let read = |text: &str| endpoint(text, scheme, usual).inspect_err(|_| refused.set(refused.get() + 1));
-    let nodes = table.list("nodes", read);
-    let nodes = table.required("nodes", nodes)?;
+/// Those that can be read, and how many are listed, if that makes sense.
+fn nodes(table: &mut Table<'_>, scheme: &str, usual: u16) -> (Option<Vec<Endpoint>>, Option<u8>) {
+    let nodes = table.list("nodes", |text| endpoint(text, scheme, usual));
+    let Some(nodes) = table.required("nodes", nodes) else { return (None, None) };
     let mut seen = BTreeSet::new();
     for twice in nodes.iter().filter(|node| !seen.insert(*node)) {
         table.wrong_at("nodes", Wrong::new(format!("{twice} is there twice")));
     }
-    let given = nodes.len() + refused.get();
+    let given = table.listed("nodes").unwrap_or(0);
     if given == 0 || given > MOST {
         table.wrong_at("nodes", Wrong::new(format!("{given} nodes; 1 to {MOST} are expected")));
+        return (None, None);
     }
-    Some(nodes)
+    (Some(nodes), Some(given as u8))
 }
 
 fn endpoint(text: &str, scheme: &str, usual: u16) -> Result<Endpoint, Wrong> {
@@ -190,41 +228,39 @@ fn endpoint(text: &str, scheme: &str, usual: u16) -> Result<Endpoint, Wrong> {
     }
 }
 
-fn commands(table: &mut Table<'_>, known: &[Server]) -> Commands {
+fn commands(table: &mut Table<'_>, known: &Known) -> Commands {
     let within = table.length("within").unwrap_or(Length::secs(20));
     let up_within = table.length("up_within").unwrap_or(Length::secs(30));
-    let names: Vec<String> = known.iter().map(ToString::to_string).collect();
-    let names: Vec<&str> = ["redis", "chat"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    let of = table.named(&names).into_iter().map(|(name, table)| (name, acts(table)));
-    Commands { within, up_within, of: of.collect() }
+    let of = table
+        .named(|name| KINDS.contains(&name) || known.server(name).is_some(), &known.names())
+        .into_iter()
+        .map(|(name, table)| (name, acts(table)));
+    Commands { within, up_within, of: of.filter(|(_, acts)| !acts.is_empty()).collect() }
 }
 
 fn acts(mut table: Table<'_>) -> BTreeMap<Act, Vec<String>> {
     let mut acts = BTreeMap::new();
     for act in Act::ALL {
         let words = table.list(act.name(), |text| known_marks(text, &Deployment::MARKS));
-        match words {
-            Some(words) if words.is_empty() && table.has(act.name()) => {
-                table.wrong_at(act.name(), Wrong::new("names no program".to_owned()));
-            }
-            Some(words) => drop(acts.insert(act, words)),
-            None => {}
+        if table.listed(act.name()) == Some(0) {
+            table.wrong_at(act.name(), Wrong::new("names no program".to_owned()));
+        }
+        if table.has(act.name()) {
+            // One that cannot be read is there all the same.
+            acts.insert(act, words.unwrap_or_default());
         }
     }
     table.done();
     acts
 }
 
-fn radius(mut table: Table<'_>, known: &[Server]) -> Option<Radius> {
-    let names: Vec<String> = known.iter().map(ToString::to_string).collect();
-    let servers = table.list("servers", |text| match text {
-        "redis" => Ok(known.iter().copied().filter(|server| server.is_redis()).collect()),
-        "chat" => Ok(known.iter().copied().filter(|server| !server.is_redis()).collect::<Vec<_>>()),
-        text => {
-            let named = known.iter().copied().find(|server| server.to_string() == text);
-            let all = ["redis", "chat"].into_iter().chain(names.iter().map(String::as_str));
-            named.map(|server| vec![server]).ok_or_else(|| Wrong::name(text, all))
+fn radius(mut table: Table<'_>, known: &Known) -> Option<Radius> {
+    let names = known.names();
+    let servers = table.list("servers", |text| {
+        if KINDS.contains(&text) {
+            return Ok(known.servers().filter(|server| kind(*server) == text).collect::<Vec<_>>());
         }
+        known.server(text).map(|server| vec![server]).ok_or_else(|| Wrong::name(text, names.iter().map(String::as_str)))
     });
     let servers = table.required("servers", servers);
     let at_once = table.whole("at_once", 1..=MOST as u64);

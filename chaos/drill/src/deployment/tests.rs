@@ -90,6 +90,39 @@ fn without_a_blast_radius_or_a_way_back_it_is_refused() {
     assert_eq!(told(&one_way), ["`commands.redis-6`: has `pause` and no `wake`, which puts it back"]);
 }
 
+#[test]
+fn a_way_back_is_missed_whatever_else_cannot_be_read() {
+    let one_way = SOUND.replace(", wake = [\"go on\"]", "");
+    let no_wake = "`commands.redis-6`: has `pause` and no `wake`, which puts it back";
+    for (from, to, other) in [
+        ("title = ", "titel = ", "`title` is missing"),
+        ("\"redis://f\"", "\"f\"", "`redis.nodes`: \"f\" is not redis://host:port"),
+        ("[redis]\nnodes", "[redis]\nnods", "`redis.nodes` is missing"),
+        ("at_once = 1", "at_once = 0", "`blast_radius.at_once`: 0 is outside 1..=200"),
+    ] {
+        let told = told(&one_way.replace(from, to));
+        let expected = 2 + usize::from(to.contains("titel") || to.contains("nods"));
+        assert_eq!(told.len(), expected, "{told:#?}");
+        assert!(told.iter().any(|message| message == no_wake), "{told:#?}");
+        assert!(told.iter().any(|message| message == other), "{other} is not in {told:#?}");
+    }
+    let without = SOUND.replace(", start = [\"start-it\", \"{name}\", \"it's {number}\"]", "");
+    let told = told(
+        &without.replace("[redis]\nnodes", "[redis]\nnods").replace("redis-6 = {", "redis-7 = { start = [\"s\"],"),
+    );
+    assert!(
+        !told.iter().any(|message| message.contains("no `start`")),
+        "redis-7 has one, others are not known: {told:#?}"
+    );
+}
+
+#[test]
+fn a_command_that_cannot_be_read_is_there_all_the_same() {
+    let unread = SOUND.replace("[\"go on\"]", "[\"{nam}\"]");
+    let told = told(&unread);
+    assert!(told.len() == 1 && told[0].contains("`commands.redis-6.wake`: unknown mark {nam}"), "{told:#?}");
+}
+
 /// Redis 1 to 3 are primaries, 4 to 6 follow them.
 fn deployed(text: &str) -> Deployed {
     let deployment = read(text).unwrap_or_else(|mistakes| panic!("{mistakes}"));

@@ -266,6 +266,6 @@ fn seen(injected: &Injected) -> FaultSeen {
         on: injected.on,
         off: injected.off,
         evidence: injected.evidence.iter().map(ToString::to_string).collect(),
-        missing: injected.missing().iter().map(|sign| format!("{sign:?}")).collect(),
+        missing: injected.missing().iter().map(ToString::to_string).collect(),
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use chaos_cluster::{Cluster, ImageNames, Options, Server, slot_of_room};
+use chaos_cluster::{Cluster, Options, Server, slot_of_room};
 use chaos_faults::{HealList, Injected};
 use chaos_observe::{
     At, Clock, Journal, Lag, Recorder, RunDir, SpanStore,
@@ -267,8 +267,8 @@ async fn cluster(settings: &Settings, dir: &RunDir, otlp: &str) -> Result<Cluste
     let drill = &settings.plan.drill;
     let topology = chat::topology(settings, otlp);
     if let Some(Deployed { deployment, .. }) = &drill.deployment {
-        // What was seen when it was planned may have changed.
-        let found = deployment.look().await.map_err(|wrong| harness(wrong.join("\n")))?;
+        // What was seen when it was planned may have changed; `$PATH` has not.
+        let found = deployment.look(None).await.map_err(|wrong| harness(wrong.join("\n")))?;
         return Cluster::attach(deployment.clone(), found, topology.chat, &dir.logs()).await.map_err(harness);
     }
     let options = Options {
@@ -276,10 +276,7 @@ async fn cluster(settings: &Settings, dir: &RunDir, otlp: &str) -> Result<Cluste
         temp: settings.keep.then(|| dir.path().join("data")),
         logs: Some(dir.logs()),
         keep: settings.keep,
-        containers: settings
-            .containers
-            .clone()
-            .map(|images| ImageNames { chat: drill.system.start.image.clone().or(images.chat), ..images }),
+        containers: settings.containers.as_ref().map(|given| drill.system.in_containers(given)),
     };
     Cluster::start(topology, options).await.map_err(harness)
 }

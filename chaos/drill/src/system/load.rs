@@ -83,7 +83,7 @@ impl System {
     pub fn from_text(file: &str, name: &str, folder: PathBuf, text: &str) -> Result<System, Mistakes> {
         let (source, top) = Source::open(text);
         let system = system(name, folder, top);
-        let (mistakes, _) = source.close();
+        let (mistakes, ..) = source.close();
         match system {
             Some(system) if mistakes.is_empty() => Ok(system),
             _ => Err(Mistakes::new(file, mistakes)),
@@ -111,11 +111,11 @@ fn system(name: &str, folder: PathBuf, mut top: Table<'_>) -> Option<System> {
     let title = top.required("title", title);
     let contract = top.choice("contract", CONTRACTS);
     let contract = top.required("contract", contract);
-    let speaks = top.choice("speaks", SPEAKS).unwrap_or(Speaks::Events);
+    let speaks = speaks(&mut top);
     let start = start(top.table("start"));
     let ready = ready(top.table("ready"));
     let dialect = match speaks {
-        Speaks::Events => dialect(&mut top).map(Some),
+        Speaks::Events => Some(dialect(&mut top)),
         Speaks::Contract => {
             let given: Vec<_> = TABLES_OF_EVENTS.into_iter().filter(|table| top.has(table)).collect();
             for table in given {
@@ -123,12 +123,20 @@ fn system(name: &str, folder: PathBuf, mut top: Table<'_>) -> Option<System> {
                 // Its keys are not judged too.
                 drop(top.table(table));
             }
-            Some(None)
+            None
         }
     };
     top.done();
-    let (start, ready, dialect) = (start?, ready?, dialect?);
+    let (start, ready) = (start?, ready?);
     Some(System { name: name.to_owned(), title: title?, contract: contract?, folder, start, ready, dialect })
+}
+
+/// Where it says something else, its tables show what is meant.
+fn speaks(top: &mut Table<'_>) -> Speaks {
+    let given = top.has("speaks");
+    let shown =
+        if given && !TABLES_OF_EVENTS.iter().any(|table| top.has(table)) { Speaks::Contract } else { Speaks::Events };
+    top.choice("speaks", SPEAKS).unwrap_or(shown)
 }
 
 fn start(mut table: Table<'_>) -> Option<Start> {
@@ -137,7 +145,7 @@ fn start(mut table: Table<'_>) -> Option<Start> {
     if !table.has("command") && !table.has("image") {
         table.wrong("`start` needs a `command` or an `image`".to_owned());
     }
-    if command.as_ref().is_some_and(Vec::is_empty) {
+    if table.listed("command") == Some(0) {
         table.wrong("`start.command`: names no program".to_owned());
     }
     let arguments = table.list("arguments", |text| known_marks(text, &start_marks()));
@@ -166,93 +174,91 @@ fn ready(mut table: Table<'_>) -> Option<Ready> {
     (!wrong).then(|| http.map_or(Ready::Listening, Ready::Http))
 }
 
-fn dialect(top: &mut Table<'_>) -> Option<Dialect> {
+/// What cannot be read is told where it is read, and counts as right from there on: all else is judged all the same, and
+/// one mistake is not told as two.
+fn dialect(top: &mut Table<'_>) -> Dialect {
     let connect = connect(top.table("connect"));
     let join = optional(top, "join", join);
     let leave = optional(top, "leave", leave);
     let send = send(top.table("send"));
     let received = received(top.table("received"));
-    let (Ok(join), Ok(leave)) = (join, leave) else { return None };
-    let dialect = Dialect { connect: connect?, join, leave, send: send?, received: received? };
+    let dialect = Dialect { connect, join, leave, send, received };
     for (path, why) in dialect.mistakes() {
         top.wrong_below(path, &why);
     }
-    Some(dialect)
+    dialect
 }
 
-/// A table that is there and wrong has told so.
-struct Wrongly;
-
-fn optional<T>(
-    top: &mut Table<'_>,
-    key: &'static str,
-    read: impl FnOnce(Table<'_>) -> Option<T>,
-) -> Result<Option<T>, Wrongly> {
-    if !top.has(key) {
-        return Ok(None);
-    }
-    read(top.table(key)).map(Some).ok_or(Wrongly)
+fn optional<T>(top: &mut Table<'_>, key: &'static str, read: impl FnOnce(Table<'_>) -> T) -> Option<T> {
+    // First: it may stand there misspelt.
+    let table = top.table(key);
+    top.has(key).then(|| read(table))
 }
 
-fn connect(mut table: Table<'_>) -> Option<Connect> {
+fn connect(mut table: Table<'_>) -> Connect {
     let path = path_or(&mut table, "path", PATH);
     let namespace = path_or(&mut table, "namespace", "/");
-    let auth = table.described::<Value>("auth");
-    if let Some(auth) = &auth {
-        templates_are_known(&table, "auth", std::slice::from_ref(auth), &Dialect::MARKS);
-    }
+    let auth = table.described::<Value>("auth").map(|auth| {
+        let meant = meant(&table, "auth", std::slice::from_ref(&auth), &Dialect::MARKS);
+        if meant.is_empty() { auth } else { [auth].into_iter().chain(meant).collect() }
+    });
     table.done();
-    Some(Connect { path: path?, namespace: namespace?, auth })
+    Connect { path, namespace, auth }
 }
 
-fn path_or(table: &mut Table<'_>, key: &'static str, usual: &str) -> Option<String> {
+fn path_or(table: &mut Table<'_>, key: &'static str, usual: &str) -> String {
     let given = table.value(key, |value| {
         let path = value.as_str().filter(|path| path.starts_with('/') && !path.contains([',', '?', ' ']));
         path.map(str::to_owned).ok_or_else(|| Wrong::new("expected a path that begins with `/`".to_owned()))
     });
-    if table.has(key) { given } else { Some(usual.to_owned()) }
+    given.unwrap_or_else(|| usual.to_owned())
 }
 
-fn ask(table: &mut Table<'_>, marks: &[&'static str]) -> Option<Ask> {
+fn ask(table: &mut Table<'_>, marks: &[&'static str]) -> Ask {
     let event = table.text("event");
-    let event = table.required("event", event);
-    let arguments = table.described::<Vec<Value>>("arguments");
-    if let Some(arguments) = &arguments {
-        templates_are_known(table, "arguments", arguments, marks);
+    let event = table.required("event", event).unwrap_or_default();
+    let mut arguments = table.described::<Vec<Value>>("arguments");
+    if let Some(arguments) = &mut arguments {
+        arguments.extend(meant(table, "arguments", arguments, marks));
     }
-    let arguments = table.required("arguments", arguments);
+    let arguments = table.required("arguments", arguments).unwrap_or_else(|| every(marks));
     let (ok, error) = (table.text("ok"), table.text("error"));
-    Some(Ask { event: event?, arguments: arguments?, ok, error })
+    Ask { event, arguments, ok, error }
 }
 
-fn join(mut table: Table<'_>) -> Option<Join> {
+/// Templates that lack nothing.
+fn every(marks: &[&str]) -> Vec<Value> {
+    marks.iter().map(|mark| Value::String(format!("{{{mark}}}"))).collect()
+}
+
+fn join(mut table: Table<'_>) -> Join {
     let ask = ask(&mut table, &Dialect::MARKS);
     let joined = table.text("joined");
     table.done();
-    Some(Join { ask: ask?, joined })
+    Join { ask, joined }
 }
 
-fn leave(mut table: Table<'_>) -> Option<Ask> {
+fn leave(mut table: Table<'_>) -> Ask {
     let ask = ask(&mut table, &Dialect::MARKS);
     table.done();
     ask
 }
 
-fn send(mut table: Table<'_>) -> Option<Say> {
+fn send(mut table: Table<'_>) -> Say {
     let ask = ask(&mut table, &Say::MARKS);
     let retry = table.flag("retry").unwrap_or(false);
     table.done();
-    Some(Say { ask: ask?, retry })
+    Say { ask, retry }
 }
 
-fn received(mut table: Table<'_>) -> Option<Received> {
+fn received(mut table: Table<'_>) -> Received {
     let event = table.text("event");
-    let event = table.required("event", event);
+    let event = table.required("event", event).unwrap_or_default();
     let text = table.text("text");
-    let text = table.required("text", text);
+    let text = table.required("text", text).unwrap_or_else(|| "/0".to_owned());
     let [id, room, sender] = ["id", "room", "sender"].map(|key| table.text(key));
     table.done();
-    Some(Received { event: event?, text: text?, id, room, sender })
+    Received { event, text, id, room, sender }
 }
 
 /// The text itself, when every `{mark}` in it is known.
@@ -269,12 +275,15 @@ fn unknown(mark: &str, known: &[&'static str]) -> Wrong {
     Wrong { nearest: near, ..Wrong::new(format!("unknown mark {{{mark}}} (known: {list})")) }
 }
 
-fn templates_are_known(table: &Table<'_>, key: &str, templates: &[Value], marks: &[&'static str]) {
-    for text in templates.iter().flat_map(texts) {
-        if let Some(mark) = unknown_mark(text, marks) {
-            table.wrong_at(key, unknown(mark, marks));
-        }
+/// Notes every unknown mark; what was probably meant by them counts as there, so that it is not missed too.
+fn meant(table: &Table<'_>, key: &str, templates: &[Value], marks: &[&'static str]) -> Vec<Value> {
+    let mut meant = Vec::new();
+    for mark in templates.iter().flat_map(texts).filter_map(|text| unknown_mark(text, marks)) {
+        let wrong = unknown(mark, marks);
+        meant.extend(wrong.nearest.clone().map(Value::String));
+        table.wrong_at(key, wrong);
     }
+    meant
 }
 
 fn texts(template: &Value) -> Vec<&str> {

@@ -115,6 +115,65 @@ event = "said"
 }
 
 #[test]
+fn what_can_be_judged_is_judged_whatever_else_cannot_be_read() {
+    let wrong = r#"format   = 1
+contract = "at_most_one"
+
+[start]
+command = ["{nod}"]
+
+[join]
+event     = "enter"
+arguments = []
+error     = "error"
+
+[leave]
+arguments = "{room}"
+
+[send]
+arguments = ["{room}"]
+retry     = true
+
+[recieved]
+text  = "0/text"
+id    = "/0/id"
+"#;
+    let told = mistakes(wrong);
+    for expected in [
+        "x.toml:1:1: `title` is missing",
+        "x.toml:2:12: `contract`: `at_most_one` is unknown",
+        "x.toml:5:12: `start.command`: unknown mark {nod}",
+        "x.toml:9:13: `join.arguments`: holds no {room}",
+        "x.toml:10:13: `join.error`: must begin with an argument's number",
+        "x.toml:12:1: `leave.event` is missing",
+        "x.toml:13:13: `leave.arguments`: ",
+        "x.toml:15:1: `send.event` is missing",
+        "x.toml:16:13: `send.arguments`: holds no {text}",
+        "x.toml:17:13: `send.retry`: needs {id} in `send.arguments`",
+        "x.toml:19:2: unknown key `recieved`; did you mean `received`?",
+        "`received.event` is missing",
+        "x.toml:20:9: `received.text`: must begin with an argument's number",
+        "x.toml:21:9: `received.id`: `send.arguments` hold no {id} that could come back",
+        "14 mistakes; nothing was started",
+    ] {
+        assert!(told.contains(expected), "{expected}\nis not in\n{told}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_gives_no_cause_for_a_second_mistake() {
+    let unread = |from: &str, to: &str| mistakes(&PLAIN.replace(from, to));
+    for told in [
+        unread(r#"arguments = ["{room}", { text = "{text}" }]"#, "arguments = 5"),
+        unread(r#"command   = ["node", "server.js"]"#, r#"command = ["{nod}"]"#),
+        unread("[join]", "[jion]"),
+        mistakes("format = 1\ntitle = \"x\"\ncontract = \"at_most_once\"\nspeaks = \"contrct\"\nstart.image = \"x\""),
+    ] {
+        assert!(told.ends_with("\n1 mistake; nothing was started"), "{told}");
+    }
+}
+
+#[test]
 fn a_system_file_is_known_by_its_keys_however_they_are_written() {
     for text in [PLAIN, &PLAIN.replace("[start]", "[ start ]"), &PLAIN.replace("[start]", "[strat]")] {
         assert!(System::is_meant(text), "{text}");

@@ -1,0 +1,125 @@
+//! What the command says of bad files: every mistake of all of them, before anything starts.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// A folder of its own for each test, empty.
+fn place(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).expect("a writable folder");
+    path
+}
+
+fn chaos(place: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+    command.args(arguments).current_dir(place);
+    command.output().expect("the binary starts")
+}
+
+/// Without a command and a room.
+const ONE: &str = r#"format = 1
+title = "a server whose file has mistakes"
+contract = "at_most_once"
+start = {}
+send = { event = "say", arguments = ["{text}"] }
+received = { event = "said", text = "/0" }
+"#;
+
+#[test]
+fn the_mistakes_of_all_files_of_a_command_are_told_at_once() {
+    let place = place("many-mistakes");
+    fs::write(place.join("one.toml"), ONE).expect("a writable folder");
+    fs::write(place.join("two.toml"), ONE.replace("[\"{text}\"]", "[]").replace("{}", "{ image = 3 }"))
+        .expect("written");
+    fs::write(place.join("drill.toml"), "format = 1\ntitle = \"a drill without the rest\"\n").expect("written");
+    fs::write(place.join("staging.toml"), "format = 1\nname = \"staging\"\n[blast_radius]\n").expect("written");
+    let drill = "drill.toml:1:1: `expect.contract` is missing";
+    let one = "one.toml:4:9: `start` needs a `command` or an `image`";
+    let two = "two.toml:5:37: `send.arguments`: holds no {text}";
+    let staging = "staging.toml:1:1: `title` is missing";
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&["compare", "one.toml", "holdfast", "two.toml", "--drill", "drill.toml"], &[one, two, drill]),
+        (&["compare", "one.toml", "three.toml"], &[one, "three.toml: cannot read the system file"]),
+        (
+            &["drill", "drill.toml", "--system", "one.toml", "--backend", "external", "--deployment", "staging.toml"],
+            &[drill, one, staging],
+        ),
+        (&["matrix", "primary-kil", "drill.toml"], &["did you mean `primary-kill`?", drill]),
+    ];
+    for (arguments, expected) in cases {
+        let output = chaos(&place, arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        for part in expected {
+            assert_eq!(told.matches(part).count(), 1, "{arguments:?}: {part}\nis not once in\n{told}");
+        }
+        let mistakes = told.lines().count() - 1;
+        let total = format!("\n{mistakes} mistakes; nothing was started\n");
+        assert!(told.ends_with(&total), "{arguments:?}: not {total:?} at the end of\n{told}");
+        assert!(!told.contains("needs a deployment"), "{told}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_options_of_a_comparison_is_told_with_its_files() {
+    let place = place("wrong-options");
+    fs::write(place.join("one.toml"), ONE).expect("a writable folder");
+    let options = ["--engine", "redis-9.9", "--nodes", "17", "--seed", "x", "--runs", "one.toml"];
+    let output = chaos(&place, &[&["compare", "one.toml", "--drill", "primary-kil"], &options[..]].concat());
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for part in [
+        "--engine: \"redis-9.9\": ",
+        "--nodes: 17 is outside 1..=16",
+        "--seed: \"x\": invalid digit",
+        "--runs: one.toml is no folder",
+        "one.toml:4:9: `start` needs",
+        "did you mean `primary-kill`?",
+        "7 mistakes; nothing was started",
+    ] {
+        assert!(told.contains(part), "{part} is not in:\n{told}");
+    }
+}
+
+#[test]
+fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
+    let place = place("no-deployment");
+    let guide = include_str!("../../../docs/game-day.md").split("```toml\n").nth(1).expect("the guide's file");
+    let shown = guide.split("```").next().unwrap_or_default();
+    fs::write(place.join("staging.toml"), shown).expect("a writable folder");
+    let checked = chaos(&place, &["check", "staging.toml"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));
+    let nowhere = [
+        ("redis://10.0.0.", "redis://127.0.0.1:1"),
+        (":6379", ""),
+        ("10.0.1.", "127.0.0."),
+        ("password_file", "# password_file"),
+        ("user ", "# user "),
+        ("kill = [\"ssh\"", "kill = [\"shh\""),
+        ("start = [\"ssh\"", "start = [\"sh\""),
+    ];
+    let nowhere = nowhere.into_iter().fold(shown.to_owned(), |text, (from, to)| text.replace(from, to));
+    fs::write(place.join("nowhere.toml"), nowhere).expect("a writable folder");
+    let refused = |more: &[&str]| {
+        let output = chaos(&place, &[&["drill", "primary-kill", "--backend", "external"], more].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        told
+    };
+    let told = refused(&["--deployment", "nowhere.toml"]);
+    for part in [
+        "./chat cannot be run: No such file",
+        "the command for `kill`: shh cannot be run: no folder of $PATH holds such a program",
+        "chat-3 at 127.0.0.3:3000 does not answer",
+        "14 mistakes",
+    ] {
+        assert!(told.contains(part), "{part} is not in:\n{told}");
+    }
+    assert!(!told.contains(": sh cannot"), "{told}");
+    assert!(refused(&[]).contains("`external` needs a deployment: `--deployment FILE`"));
+    assert!(refused(&["--yes-this-is", "staging"]).contains("--deployment"));
+}
