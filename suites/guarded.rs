@@ -169,6 +169,13 @@ impl Guarded {
         path.display().to_string()
     }
 
+    /// The primary refuses whatever writes, as one does whose disk or memory is full.
+    pub(crate) async fn refuse_writes(&self, refuse: bool) {
+        let wanted = if refuse { 2 } else { 0 };
+        let answer = self.primary.ask(&format!("CONFIG SET min-replicas-to-write {wanted}")).await;
+        assert!(answer.starts_with("+OK"), "{answer}");
+    }
+
     pub(crate) fn end_replica(&mut self) {
         self.replica.process.end();
     }

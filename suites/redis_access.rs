@@ -1,7 +1,7 @@
 //! What keeps a node from its Redis is named on `/ready` and once in the log, and never with the secret; and with the
 //! right settings messages are acked and delivered over TLS.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -15,6 +15,8 @@ use crate::{
 };
 
 const WRONG: &str = "wr0ng-password";
+/// A node that believed a refusal to be an answer would ack within milliseconds.
+const REFUSED: Duration = Duration::from_secs(1);
 
 impl ChatNode {
     /// Says it on `/ready`, and in one warning for each cause however often it tries; never the secrets.
@@ -123,5 +125,43 @@ fn messages_are_acked_and_delivered_with_redis_behind_tls_and_a_password() {
         assert!(late.contains("503"), "{late}");
         let secret = node.log().into_iter().find(|line| line.contains(PASSWORD) || line.contains("says m-1"));
         assert!(secret.is_none(), "the log tells a secret: {secret:?}");
+    });
+}
+
+/// No ack for what was refused, neither at once nor for a message sent again; afterwards everything goes on by itself.
+#[test]
+fn what_redis_refuses_to_write_is_acked_when_it_is_written() {
+    play(async {
+        let redis = Guarded::start().await;
+        let password = redis.write("password", PASSWORD);
+        let ca = redis.authority.file(&redis.folder, "ca.pem");
+        let tls = url("rediss", redis.door());
+        let node = node(&["--redis", &tls, "--redis-ca-file", &ca, "--redis-password-file", &password]);
+        let up = json!({ "status": "ready" });
+        eventually("a node that is ready", async || (node.ready().await == up).then_some(())).await;
+        let door = Door::beside(&node.address().await.to_string());
+        let mut ann = StockClient::join(&door, "ann", "r", None).await.expect("ann is in");
+        let mut bob = StockClient::join(&door, "bob", "r", None).await.expect("bob is in");
+        assert!(ann.send("m-1", 1, PATIENCE).await.expect("a connection that lasts").is_some());
+
+        redis.refuse_writes(true).await;
+        for attempt in 1..=2 {
+            let ack = ann.send("m-2", attempt, REFUSED).await.expect("a connection that lasts");
+            assert!(ack.is_none(), "acked, and Redis refused it: {ack:?}");
+        }
+        // It is known; nothing shows that it still is where it was.
+        let again = ann.send("m-1", 2, REFUSED).await.expect("a connection that lasts");
+        assert!(again.is_none(), "acked without a fence: {again:?}");
+        let reason = node.ready().await.to_string();
+        assert!(reason.contains("NOREPLICAS"), "/ready says {reason}");
+
+        redis.refuse_writes(false).await;
+        for (id, attempt) in [("m-1", 3), ("m-2", 3)] {
+            let ack = ann.send(id, attempt, PATIENCE).await.expect("a connection that lasts");
+            assert!(ack.is_some(), "no ack for {id}:\n{}", node.log().join("\n"));
+        }
+        assert!(bob.read_until(PATIENCE, |received| received.iter().any(|said| said["id"] == "m-2")).await);
+        let ids: Vec<_> = bob.received.iter().map(|said| said["id"].as_str().unwrap_or_default()).collect();
+        assert_eq!(ids, ["m-1", "m-2"]);
     });
 }

@@ -17,7 +17,7 @@ pub enum ShardState {
     Detached { asked: usize, attached: usize },
     /// The primary answers, but too few replicas do: nothing can be acked.
     Short { asked: usize, answered: usize },
-    /// The primary cannot be reached, or nobody is known to be it.
+    /// The primary cannot be reached or refuses what it is asked, or nobody is known to be it.
     Unreachable { why: String },
 }
 
@@ -39,7 +39,7 @@ impl ShardStatus {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// False while starting, draining, or when no shard at all can be reached.
+    /// False while starting, draining, or when no shard at all can be used.
     pub ready: bool,
     /// Why not.
     pub reason: Option<String>,

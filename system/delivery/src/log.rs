@@ -79,8 +79,8 @@ impl<E: Edge> Delivery for Log<E> {
     fn status(&self) -> Status {
         let topology = self.shared.now_topology();
         let shards: Vec<ShardStatus> = topology.shards.values().map(|shard| self.shard_status(shard)).collect();
-        let reached =
-            shards.iter().any(|shard| !matches!(shard.state, ShardState::Starting | ShardState::Unreachable { .. }));
+        let useless =
+            |shard: &ShardStatus| matches!(shard.state, ShardState::Starting | ShardState::Unreachable { .. });
         let draining = self.shared.queue.draining();
         let reason = if self.broken_down.load(Ordering::Relaxed) {
             Some("a task of the log broke down".to_owned())
@@ -89,10 +89,14 @@ impl<E: Edge> Delivery for Log<E> {
         } else if shards.is_empty() {
             let why = self.shared.silences.why().map(|why| format!(": {why}")).unwrap_or_default();
             Some(format!("no redis node has said what the cluster looks like yet{why}"))
-        } else if reached {
-            None
+        } else if shards.iter().all(useless) {
+            let why = shards.iter().find_map(|shard| match &shard.state {
+                ShardState::Unreachable { why } => Some(format!(": {why}")),
+                _ => None,
+            });
+            Some(format!("no shard of the redis cluster can be used{}", why.unwrap_or_default()))
         } else {
-            Some("no shard of the redis cluster can be reached".to_owned())
+            None
         };
         let (pending, rooms) = (self.shared.queue.pending(), self.shared.rooms.len());
         Status { ready: reason.is_none(), reason, draining, pending, rooms, shards }
