@@ -19,6 +19,10 @@ test:
 test-containers *filter:
     HOLDFAST_BACKEND=containers cargo test --test suites -- {{ filter }}
 
+# Every fault and every verb of a cluster again, in containers
+test-faults-in-containers *tests="--test faults --test cluster":
+    HOLDFAST_BACKEND=containers cargo test --workspace {{ tests }}
+
 # The Dockerfile, compose (brought up for real), Kubernetes, nginx, Prometheus and its alerts (needs a Docker engine)
 deployments: clients
     .ci/deployments

@@ -29,6 +29,32 @@ fn dashboards_and_alerts_ask_for_metrics_that_a_node_has() {
     }
 }
 
+/// A job by another name, and `up{job="chat"} == 0` is true of nobody while all nodes are down.
+#[test]
+fn the_job_that_dashboards_and_alerts_ask_for_is_what_prometheus_is_told_to_scrape() {
+    let told = |file: &str, before: &str, end: char| {
+        let text = read(&fixtures().join(file)).replace('\\', "");
+        let after = text.split(before).skip(1);
+        after.filter_map(|rest| Some(rest.split_once(end)?.0.to_owned())).collect::<BTreeSet<_>>()
+    };
+    let asked = ["grafana/chat.json", "prometheus/alerts.yml"].map(|file| told(file, "job=\"", '"'));
+    let scraped = ["compose/prometheus.yml", "kubernetes/prometheus.yml"];
+    let scraped = scraped.map(|file| told(&format!("deployments/{file}"), "job_name: ", '\n'));
+    let job = || BTreeSet::from(["chat".to_owned()]);
+    assert_eq!((asked, scraped), ([job(), job()], [job(), job()]));
+
+    // In Kubernetes its targets are pods, found by what they are called there.
+    let targets = told("deployments/kubernetes/prometheus.yml", "regex: ", '\n');
+    assert!(targets.contains("chat;http"), "{targets:?}");
+    let pods = read(&fixtures().join("deployments/kubernetes/chat.yaml"));
+    for name in ["    metadata:\n      labels: { app: chat }\n", "- { name: http, containerPort: 3000 }\n"] {
+        assert!(pods.contains(name), "no pod has {name:?}");
+    }
+    let namespace = told("deployments/kubernetes/kustomization.yaml", "namespace: ", '\n');
+    let looked_in = told("deployments/kubernetes/prometheus.yml", "namespaces: { names: [", ']');
+    assert_eq!(looked_in, namespace);
+}
+
 /// Words that begin as our metrics do, without what Prometheus appends to a histogram's.
 fn metrics(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');

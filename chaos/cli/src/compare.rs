@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// Another seed than the drill's
     #[arg(long, value_name = "N", value_parser = |text: &str| Ok::<_, Infallible>(given::<u64>(text)))]
     seed: Option<Given<u64>>,
-    /// Which server to run the clusters on: `any`, `>=7.2`, `redis-7.0`, `redis-8.2`, `valkey-8.1` or `valkey-9.1`
+    /// Which server to run the clusters on: `any`, `>=7.2`, `redis-7.0`, `redis-7.2`, `redis-8.2`, `valkey-8.1` or `valkey-9.1`
     #[arg(long, value_parser = |text: &str| Ok::<_, Infallible>(given::<EngineChoice>(text)))]
     engine: Option<Given<EngineChoice>>,
     /// How many chat nodes

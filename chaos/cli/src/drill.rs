@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// How the nodes deliver
     #[arg(long, value_parser = PossibleValuesParser::new(["log", "pubsub"]))]
     delivery: Option<String>,
-    /// Which server to run the cluster on: `any`, `>=7.2`, `redis-7.0`, `redis-8.2`, `valkey-8.1` or `valkey-9.1`
+    /// Which server to run the cluster on: `any`, `>=7.2`, `redis-7.0`, `redis-7.2`, `redis-8.2`, `valkey-8.1` or `valkey-9.1`
     #[arg(long)]
     engine: Option<EngineChoice>,
     /// How many chat nodes

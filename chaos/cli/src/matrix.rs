@@ -7,31 +7,32 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 use chaos_checkers::{Promotion, Question};
-use chaos_cluster::EngineName;
+use chaos_cluster::{EngineChoice, EngineName, redis_image};
 use chaos_drill::{EngineSeen, Exit, Gathered, Judged, Overrides, load, rejudge};
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
-use crate::terminal;
+use crate::{environment::Environment, terminal};
 
 const DRILLS: [&str; 4] = ["primary-kill", "primary-pause", "node-kill", "rolling-restart"];
-const ENGINES: [&str; 4] = {
-    let [one, two, three, four] = EngineName::ALL;
-    [one.as_str(), two.as_str(), three.as_str(), four.as_str()]
-};
+const CONTAINERS: &str = "containers";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Shipped drills, or drill files
     #[arg(value_name = "NAME|FILE", default_values = DRILLS)]
     drills: Vec<String>,
-    /// Engines to run them on, each fetched when it is not there
-    #[arg(long, value_name = "ENGINE,…", value_delimiter = ',', default_values = ENGINES)]
-    #[arg(value_parser = PossibleValuesParser::new(ENGINES))]
+    /// Engines to run them on, each fetched when it is not there; without any: all that can be
+    #[arg(long, value_name = "ENGINE,…", value_delimiter = ',')]
+    #[arg(value_parser = PossibleValuesParser::new(EngineName::ALL.map(EngineName::as_str)))]
     engines: Vec<String>,
+    /// Where the clusters run; in containers an engine is its official image
+    #[arg(long, default_value = "processes", value_parser = PossibleValuesParser::new(["processes", CONTAINERS]))]
+    backend: String,
     /// Where run directories go, a folder for each engine
     #[arg(long, value_name = "FOLDER", default_value = "target/matrix")]
     runs: PathBuf,
@@ -60,25 +61,69 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
     if !wrong.is_empty() {
         return terminal::refuse(&wrong, Exit::Usage);
     }
+    let (engines, left_out) = match arguments.engines() {
+        Ok(engines) => engines,
+        Err(why) => return terminal::refuse(&why, Exit::Harness),
+    };
+    if let Some(why) = &left_out {
+        terminal::remark(why);
+    }
     let mut rows = Vec::new();
     for (drill, name) in names {
-        for engine in &arguments.engines {
+        for engine in &engines {
             terminal::remark(&format!("{name} on {engine}"));
             let runs = arguments.runs.join(engine);
-            match play(drill, engine, &runs) {
+            match play(drill, engine, &arguments.backend, &runs) {
                 Ok(exit) => rows.push(row(&name, engine, exit, &runs.join(&name).join("latest"))),
                 Err(error) => return terminal::refuse(&format!("chaos cannot run itself: {error}"), Exit::Harness),
             }
         }
     }
     terminal::out(&if arguments.json { as_json(&rows).to_string() } else { table(&rows) });
+    if let Some(why) = &left_out {
+        terminal::remark(why);
+    }
     rows.iter().map(|row| row.exit).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Pass)
 }
 
+impl Arguments {
+    /// What to run on, and, when nobody named engines, why one of them is left out.
+    fn engines(&self) -> Result<(Vec<String>, Option<String>), String> {
+        if !self.engines.is_empty() {
+            return Ok((self.engines.clone(), None));
+        }
+        let mut engines = EngineName::FETCHED.to_vec();
+        let mut left_out = None;
+        if self.backend == CONTAINERS {
+            // The one that only an image can be.
+            left_out = no_image_of(EngineName::Redis72)?;
+            if left_out.is_none() {
+                engines = EngineName::ALL.to_vec();
+            }
+        }
+        Ok((engines.into_iter().map(|name| name.as_str().to_owned()).collect(), left_out))
+    }
+}
+
+/// Why there is nothing to make an image of an engine of; an error when there is nothing to make containers with.
+fn no_image_of(name: EngineName) -> Result<Option<String>, String> {
+    let seen = Mutex::new(String::new());
+    let note = |why: &str| why.clone_into(&mut seen.lock().unwrap_or_else(PoisonError::into_inner));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let found = runtime.block_on(redis_image(EngineChoice::Named(name), None, &note));
+    let found = found.map_err(|error| error.to_string())?.is_some();
+    let here = || Environment::read().engine_here(EngineChoice::Named(name)).is_ok_and(|engine| engine.is_some());
+    let why = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((!found && !here()).then(|| format!("LEFT OUT: {}: {why}, which has none", name.as_str())))
+}
+
 /// Its own report would hide the table; it is in the run directory.
-fn play(drill: &str, engine: &str, runs: &Path) -> std::io::Result<Exit> {
+fn play(drill: &str, engine: &str, backend: &str, runs: &Path) -> std::io::Result<Exit> {
     let mut command = Command::new(env::current_exe()?);
-    command.args(["drill", drill, "--engine", engine, "--runs"]).arg(runs);
+    command.args(["drill", drill, "--engine", engine, "--backend", backend, "--runs"]).arg(runs);
+    // One image is one engine.
+    command.env_remove("HOLDFAST_REDIS_IMAGE");
     let code = command.stdin(Stdio::null()).stdout(Stdio::null()).status()?.code();
     // Ended by a signal, it said nothing.
     Ok(Exit::ALL.into_iter().find(|exit| code == Some(i32::from(exit.code()))).unwrap_or(Exit::Harness))

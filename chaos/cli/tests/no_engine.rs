@@ -329,3 +329,30 @@ fn an_engine_that_the_command_docker_does_not_reach_is_not_used() {
     let why = "the command `docker` does not reach the engine that was found (it asks another one); set DOCKER_HOST";
     assert!(told.contains(why), "{told}");
 }
+
+/// All its runs fail here, for want of anything to make containers of.
+#[test]
+fn a_matrix_says_loudly_which_engine_it_leaves_out_and_why() {
+    let place = place("no-official-image");
+    let socket = engine(&place, |request| {
+        if request.contains("/version") { (200, NEW) } else { (404, r#"{"message":"no registry is reached"}"#) }
+    });
+    let matrix = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+        command.args(["matrix", "node-kill", "--backend", "containers", "--runs", "runs"]).args(arguments);
+        command.current_dir(&place).env("DOCKER_HOST", format!("unix://{}", socket.display()));
+        command.env("DOCKER_CONFIG", &place).env("PATH", &place).env("HOLDFAST_CACHE", place.join("cache"));
+        let output = command.env_remove("HOLDFAST_REDIS_SERVER").output().expect("the binary starts");
+        assert_eq!(output.status.code(), Some(70));
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let (table, told) = matrix(&[]);
+    let why = "LEFT OUT: redis-7.2: the image redis:7.2: no registry is reached; an image is made of an engine of this \
+               machine, which has none";
+    assert_eq!(told.lines().filter(|line| *line == why).count(), 2, "before and after:\n{told}");
+    assert_eq!((table.lines().count(), table.contains("redis-7.2")), (5, false), "{table}");
+    let (table, told) = matrix(&["--engines", "redis-7.2"]);
+    assert!(table.contains("redis-7.2") && !told.contains("LEFT OUT"), "{table}{told}");
+    assert!(told.contains("redis-7.2 cannot be fetched but as an image"), "{told}");
+}

@@ -64,7 +64,7 @@ pub struct Redis {
     /// Delay on the replication links out of the busiest primary, from the end of the steady state; zero is none.
     pub replication_delay: Length,
     pub appendonly: bool,
-    /// `any`, `>=7.2`, `redis-7.0`, `redis-8.2`, `valkey-8.1` or `valkey-9.1`.
+    /// `any`, `>=7.2`, `redis-7.0`, `redis-7.2`, `redis-8.2`, `valkey-8.1` or `valkey-9.1`.
     pub engine: String,
 }
 

@@ -89,6 +89,7 @@ impl Cluster {
         for server in redis.servers() {
             self.empty(server, redis).await?;
         }
+        self.estrange(redis).await?;
         lock(&self.topology).redis = topology.redis.clone();
         self.links.forget();
         self.form(redis).await?;
@@ -141,6 +142,29 @@ impl Cluster {
             self.order(server, command).await?;
         }
         Ok(())
+    }
+
+    /// Until none knows another. Valkey introduces itself again to a node that seems to have forgotten it, and so one that
+    /// still had its old cluster may have met one that was emptied before: the longer ago some were started anew, as
+    /// containers are slowly, the likelier.
+    async fn estrange(&self, redis: &RedisTopology) -> Result<(), ClusterError> {
+        for _ in 0..RESETS {
+            let mut met = Vec::new();
+            for server in redis.servers() {
+                let nodes = self.ask(server, &["CLUSTER", "NODES"]).await?;
+                if nodes.text().is_none_or(|nodes| nodes.lines().count() != 1) {
+                    met.push(server);
+                }
+            }
+            if met.is_empty() {
+                return Ok(());
+            }
+            for server in met {
+                self.order(server, &["CLUSTER", "RESET", "HARD"]).await?;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Err(ClusterError::Ground(format!("emptied servers know each other again after {RESETS} resets")))
     }
 }
 

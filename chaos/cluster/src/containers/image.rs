@@ -32,7 +32,7 @@ pub(super) fn official_image(choice: EngineChoice) -> &'static str {
         EngineChoice::Named(EngineName::Redis82) => "redis:8.2",
         EngineChoice::Named(EngineName::Valkey81) => "valkey/valkey:8.1",
         EngineChoice::Named(EngineName::Valkey91) => "valkey/valkey:9.1",
-        EngineChoice::Any | EngineChoice::AtLeast(_) => "redis:7.2",
+        EngineChoice::Named(EngineName::Redis72) | EngineChoice::Any | EngineChoice::AtLeast(_) => "redis:7.2",
     }
 }
 

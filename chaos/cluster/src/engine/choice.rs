@@ -17,22 +17,28 @@ pub enum EngineChoice {
     Named(EngineName),
 }
 
-/// Engines that can be fetched: major and minor are fixed, the patch is whatever the package carries.
+/// Engines by name: major and minor are fixed, the patch is whatever the package or image carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EngineName {
     Redis70,
+    /// Nobody packs it for fetching: it is found on the machine, or an image.
+    Redis72,
     Redis82,
     Valkey81,
     Valkey91,
 }
 
 impl EngineName {
-    pub const ALL: [EngineName; 4] =
+    pub const ALL: [EngineName; 5] =
+        [EngineName::Redis70, EngineName::Redis72, EngineName::Redis82, EngineName::Valkey81, EngineName::Valkey91];
+    /// Those that can be fetched without an engine of containers.
+    pub const FETCHED: [EngineName; 4] =
         [EngineName::Redis70, EngineName::Redis82, EngineName::Valkey81, EngineName::Valkey91];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             EngineName::Redis70 => "redis-7.0",
+            EngineName::Redis72 => "redis-7.2",
             EngineName::Redis82 => "redis-8.2",
             EngineName::Valkey81 => "valkey-8.1",
             EngineName::Valkey91 => "valkey-9.1",
@@ -41,7 +47,7 @@ impl EngineName {
 
     pub const fn kind(self) -> EngineKind {
         match self {
-            EngineName::Redis70 | EngineName::Redis82 => EngineKind::Redis,
+            EngineName::Redis70 | EngineName::Redis72 | EngineName::Redis82 => EngineKind::Redis,
             EngineName::Valkey81 | EngineName::Valkey91 => EngineKind::Valkey,
         }
     }
@@ -49,6 +55,7 @@ impl EngineName {
     pub const fn version(self) -> Version {
         match self {
             EngineName::Redis70 => Version::new(7, 0),
+            EngineName::Redis72 => Version::new(7, 2),
             EngineName::Redis82 => Version::new(8, 2),
             EngineName::Valkey81 => Version::new(8, 1),
             EngineName::Valkey91 => Version::new(9, 1),
@@ -82,7 +89,7 @@ impl fmt::Display for EngineChoice {
 
 /// A text that chooses no engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no engine: any, >=7.2, redis-7.0, redis-8.2, valkey-8.1 or valkey-9.1")]
+#[error("{0:?} is no engine: any, >=7.2, redis-7.0, redis-7.2, redis-8.2, valkey-8.1 or valkey-9.1")]
 pub struct UnknownEngine(String);
 
 impl FromStr for EngineChoice {
@@ -106,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_choice_reads_back_as_written() {
-        for text in ["any", ">=7.2.0", "redis-7.0", "redis-8.2", "valkey-8.1", "valkey-9.1"] {
+        for text in ["any", ">=7.2.0", "redis-7.0", "redis-7.2", "redis-8.2", "valkey-8.1", "valkey-9.1"] {
             assert_eq!(text.parse::<EngineChoice>().expect(text).to_string(), text);
         }
         assert!("valkey-9".parse::<EngineChoice>().is_err());

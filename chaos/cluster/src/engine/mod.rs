@@ -82,7 +82,7 @@ pub fn find_or_fetch(choice: EngineChoice, places: &Places, progress: Progress<'
         Some(cache) => {
             let sources = sources(choice);
             if sources.is_empty() {
-                tried.push("none that can be fetched is so new".to_owned());
+                tried.push(unfetched(choice));
             }
             for name in sources {
                 match cache::get(name, cache, places.fetch, progress) {
@@ -135,6 +135,13 @@ fn sources(choice: EngineChoice) -> Vec<EngineName> {
     }
 }
 
+fn unfetched(choice: EngineChoice) -> String {
+    match choice {
+        EngineChoice::Named(_) => format!("{choice} cannot be fetched but as an image (`--backend containers`)"),
+        EngineChoice::Any | EngineChoice::AtLeast(_) => "none that can be fetched is so new".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,5 +177,8 @@ mod tests {
         let newer = sources(EngineChoice::AtLeast(Version::new(7, 2)));
         assert_eq!(newer, [EngineName::Valkey91, EngineName::Valkey81, EngineName::Redis82]);
         assert!(sources(EngineChoice::AtLeast(Version::new(10, 0))).is_empty());
+        for name in EngineName::ALL {
+            assert_eq!(!sources(EngineChoice::Named(name)).is_empty(), EngineName::FETCHED.contains(&name), "{name:?}");
+        }
     }
 }

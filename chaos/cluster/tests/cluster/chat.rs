@@ -1,4 +1,5 @@
-//! Chat nodes are any program that is told where to listen: here a small web server of Python.
+//! Chat nodes are any program that is told where to listen: here a small web server of Python. As processes: in containers
+//! a program that needs files of this machine is an image, which the suites have tests for.
 
 use std::{
     io::{Read, Write},
@@ -11,9 +12,19 @@ use nix::{
     unistd::Pid,
 };
 
-use chaos_cluster::{ChatTopology, Cluster, ProcessState, Program, Ready, Server};
+use chaos_cluster::{ChatTopology, Cluster, ProcessState, Program, Ready, Server, Topology};
 
-use crate::stage::{PATIENCE, options, stage, topology};
+use crate::stage::{PATIENCE, as_processes, topology};
+
+fn one_redis(chat: ChatTopology) -> Topology {
+    let mut small = Topology { chat, ..topology() };
+    (small.redis.shards, small.redis.replicas_per_shard) = (1, 0);
+    small
+}
+
+async fn without_chat() -> Cluster {
+    Cluster::start(one_redis(ChatTopology::none()), as_processes()).await.expect("a cluster")
+}
 
 const WEB_SERVER: &str = "import http.server, os, sys
 print(sys.argv[1:], os.environ.get('OTEL_EXPORTER_OTLP_ENDPOINT'), os.environ.get('COLOUR'), os.getcwd(), flush=True)
@@ -39,11 +50,9 @@ fn python(ready: &str) -> ChatTopology {
 
 #[tokio::test]
 async fn a_chat_node_is_told_who_it_is_where_redis_is_and_where_spans_go() {
-    let mut small = topology();
-    (small.redis.shards, small.redis.replicas_per_shard) = (1, 0);
-    small.chat = python("/ready");
+    let mut small = one_redis(python("/ready"));
     small.chat.otlp = Some("http://127.0.0.1:4318".to_owned());
-    let cluster = Cluster::start(small, options()).await.expect("a cluster");
+    let cluster = Cluster::start(small, as_processes()).await.expect("a cluster");
 
     assert_eq!(cluster.servers(), [Server::Redis(1), Server::Chat(1), Server::Chat(2)]);
     let told = cluster.log_tail(Server::Chat(2), 10);
@@ -58,7 +67,7 @@ async fn a_chat_node_is_told_who_it_is_where_redis_is_and_where_spans_go() {
 
 #[tokio::test]
 async fn a_chat_node_is_killed_and_started_again_where_it_was() {
-    let cluster = stage().await;
+    let cluster = without_chat().await;
     cluster.start_chat(python("/ready")).await.expect("chat nodes");
     let (node, url) = (Server::Chat(1), cluster.chat_urls()[0].clone());
     cluster.kill(node).await.expect("killed");
@@ -79,7 +88,7 @@ pub(crate) fn behind_a_shell() -> ChatTopology {
 
 #[tokio::test]
 async fn what_is_done_to_a_chat_node_is_done_to_all_of_its_processes() {
-    let cluster = stage().await;
+    let cluster = without_chat().await;
     cluster.start_chat(behind_a_shell()).await.expect("a chat node");
     let (node, url) = (Server::Chat(1), cluster.chat_urls()[0].clone());
     let address = url.trim_start_matches("http://").to_owned();
@@ -113,7 +122,7 @@ fn answers(address: &str) -> bool {
 
 #[tokio::test]
 async fn a_chat_node_that_ends_is_told_with_the_end_of_its_log() {
-    let cluster = stage().await;
+    let cluster = without_chat().await;
     let mut broken = python("/ready");
     broken.program.arguments = ["-c", "raise SystemExit('no room')"].map(ToOwned::to_owned).to_vec();
     let error = cluster.start_chat(broken).await.expect_err("it ends").to_string();
@@ -123,7 +132,7 @@ async fn a_chat_node_that_ends_is_told_with_the_end_of_its_log() {
 
 #[tokio::test]
 async fn a_program_that_is_not_there_is_named() {
-    let cluster = stage().await;
+    let cluster = without_chat().await;
     let missing = ChatTopology::reference(1, "/nowhere/chat-node".into());
     let error = cluster.start_chat(missing).await.expect_err("nothing is there").to_string();
     assert!(error.starts_with("chat-1 /nowhere/chat-node cannot be started: No such file"), "{error}");

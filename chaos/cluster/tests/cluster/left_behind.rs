@@ -13,7 +13,7 @@ use chaos_cluster::{Cluster, Server};
 
 use crate::{
     chat::behind_a_shell,
-    stage::{options, topology},
+    stage::{as_processes, topology},
 };
 
 const FOLDER: &str = "HOLDFAST_TEST_FOLDER";
@@ -36,7 +36,7 @@ async fn nothing_is_left_when_the_harness_is_killed() {
         tokio::task::yield_now().await;
     }
     assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 1, "the killed run's files");
-    let mut next = options();
+    let mut next = as_processes();
     next.temp = Some(place.path().to_owned());
     let next = Cluster::start(topology(), next).await.expect("the next run");
     assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 1, "files of the killed run are still there");
@@ -69,7 +69,7 @@ fn runs(pid: u32) -> bool {
 #[tokio::test]
 #[ignore = "not a test: the harness that the test above kills"]
 async fn a_harness_that_waits_to_be_killed() {
-    let mut options = options();
+    let mut options = as_processes();
     options.temp = Some(std::env::var_os(FOLDER).expect("started by the test above").into());
     let mut topology = topology();
     topology.chat = behind_a_shell();

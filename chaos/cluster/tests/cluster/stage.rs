@@ -37,6 +37,11 @@ pub(crate) fn options() -> Options {
     options
 }
 
+/// As processes, whatever else runs in containers: for what only those are promised.
+pub(crate) fn as_processes() -> Options {
+    Options { containers: None, ..options() }
+}
+
 pub(crate) fn topology() -> Topology {
     Topology { redis: RedisTopology::new(3, 2), chat: ChatTopology::none() }
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use chaos_cluster::{
-    ChatTopology, Cluster, EngineChoice, Options, Places, Program, Ready, RedisTopology, Role, Seen, Server, Topology,
-    cache_folder, find_or_fetch, slot_of_room,
+    ChatTopology, Cluster, Engine, EngineChoice, ImageNames, Options, Places, Program, Ready, RedisTopology, Role,
+    Seen, Server, Topology, cache_folder, find_or_fetch, slot_of_room,
 };
 use chaos_faults::{Fault, HealList, Inject, Injected, RedisTarget, Scene, Sign};
 use chaos_observe::Clock;
@@ -45,7 +45,7 @@ impl Stage {
     async fn set() -> Stage {
         let mut cluster = CLUSTER.lock().await;
         match cluster.as_mut() {
-            Some(cluster) => cluster.reform(topology()).await.unwrap(),
+            Some(cluster) => cluster.reform(topology(cluster.engine())).await.unwrap(),
             None => *cluster = Some(boot().await),
         }
         let directory = tempfile::tempdir().unwrap();
@@ -132,13 +132,23 @@ pub(crate) fn busiest() -> RedisTarget {
     RedisTarget::PrimaryOfBusiestRoom
 }
 
-/// Half a second of node timeout: promotions within two seconds. The chat nodes are anything that listens.
-fn topology() -> Topology {
-    let redis = RedisTopology { node_timeout: Duration::from_millis(500), ..RedisTopology::new(3, 1) };
-    let arguments = ["-m", "http.server", "{port}", "--bind", "{host}"].map(ToOwned::to_owned).to_vec();
-    let program =
-        Program { command: "python3".into(), arguments, folder: None, ready: Ready::Listening, inherits: true };
-    Topology { redis, chat: ChatTopology { nodes: 1, program, ..ChatTopology::none() } }
+/// Half a second of node timeout: promotions within two seconds. A container alone may need that long to start, and a
+/// fast restart must be over before anyone takes over. The chat nodes are anything that listens and is told
+/// where by arguments alone: a Redis server by itself, which is there wherever the cluster runs.
+fn topology(engine: &Engine) -> Topology {
+    let node_timeout = Duration::from_millis(if in_containers() { 2000 } else { 500 });
+    let redis = RedisTopology { node_timeout, ..RedisTopology::new(3, 1) };
+    let arguments = ["--bind", "{host}", "--port", "{port}", "--save", ""].map(ToOwned::to_owned).to_vec();
+    let command = engine.program.clone();
+    let program = Program { command, arguments, folder: None, ready: Ready::Listening, inherits: true };
+    let library = |path: &PathBuf| ("LD_LIBRARY_PATH".to_owned(), path.display().to_string());
+    let env = engine.library_path.iter().map(library).collect();
+    Topology { redis, chat: ChatTopology { nodes: 1, program, env, ..ChatTopology::none() } }
+}
+
+/// With `HOLDFAST_BACKEND=containers` everything runs in containers, of this machine's engine.
+fn in_containers() -> bool {
+    env::var_os("HOLDFAST_BACKEND").is_some_and(|name| name == "containers")
 }
 
 async fn boot() -> Cluster {
@@ -153,7 +163,7 @@ async fn boot() -> Cluster {
     let temp = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
     let _ = fs::remove_dir_all(&temp);
     fs::create_dir_all(&temp).unwrap();
-    Cluster::start(topology(), Options { engine, temp: Some(temp), logs: None, keep: false, containers: None })
-        .await
-        .unwrap()
+    let containers = in_containers().then(ImageNames::default);
+    let topology = topology(&engine);
+    Cluster::start(topology, Options { engine, temp: Some(temp), logs: None, keep: false, containers }).await.unwrap()
 }

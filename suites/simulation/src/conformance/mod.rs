@@ -143,7 +143,7 @@ fn the_model_answers_as_real_servers_do() {
         fetch: true,
     };
     let mut engines = Vec::new();
-    for name in EngineName::ALL {
+    for name in EngineName::FETCHED {
         let said = |step: &str| eprintln!("engine {}: {step}", name.as_str());
         match find_or_fetch(EngineChoice::Named(name), &places, &said) {
             Ok(engine) => {
