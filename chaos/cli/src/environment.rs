@@ -18,7 +18,7 @@ use std::{
 
 use chaos_cluster::{
     BinaryError, Build, ClusterError, ContainerSettings, ContainersOutlook, DockerSettings, Engine, EngineChoice,
-    EngineError, Places, cache_folder, chat_node, containers_outlook, engine_in, find_or_fetch, pull_images,
+    EngineError, Places, Progress, cache_folder, chat_node, containers_outlook, engine_in, find_or_fetch, pull_images,
 };
 
 use chaos_drill::System;
@@ -79,6 +79,16 @@ impl Environment {
         system: &System,
     ) -> Result<ContainerSettings, ClusterError> {
         pull_images(choice, &system.in_containers(&self.containers), &terminal::remark).await
+    }
+
+    /// Whether the official image is here, or can be pulled; `progress` is told why not.
+    pub(crate) async fn has_official_image(
+        &self,
+        choice: EngineChoice,
+        progress: Progress<'_>,
+    ) -> Result<bool, ClusterError> {
+        let official = ContainerSettings { redis: None, chat: None, ..self.containers.clone() };
+        Ok(pull_images(choice, &official, progress).await?.redis.is_some())
     }
 
     /// The engine that containers will run: that of the image, or one of this machine to be packed.

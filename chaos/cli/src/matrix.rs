@@ -11,7 +11,7 @@ use std::{
 };
 
 use chaos_checkers::{Promotion, Question};
-use chaos_cluster::{EngineChoice, EngineName, redis_image};
+use chaos_cluster::{EngineChoice, EngineName};
 use chaos_drill::{EngineSeen, Exit, Gathered, Judged, Overrides, load, rejudge};
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
@@ -111,9 +111,9 @@ fn no_image_of(name: EngineName) -> Result<Option<String>, String> {
     let note = |why: &str| why.clone_into(&mut seen.lock().unwrap_or_else(PoisonError::into_inner));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
-    let found = runtime.block_on(redis_image(EngineChoice::Named(name), None, &note));
-    let found = found.map_err(|error| error.to_string())?.is_some();
-    let here = || Environment::read().engine_here(EngineChoice::Named(name)).is_ok_and(|engine| engine.is_some());
+    let (environment, choice) = (Environment::read(), EngineChoice::Named(name));
+    let found = runtime.block_on(environment.has_official_image(choice, &note)).map_err(|error| error.to_string())?;
+    let here = || environment.engine_here(choice).is_ok_and(|engine| engine.is_some());
     let why = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok((!found && !here()).then(|| format!("LEFT OUT: {}: {why}, which has none", name.as_str())))
 }
