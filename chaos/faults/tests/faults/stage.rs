@@ -8,8 +8,8 @@ use std::{
 };
 
 use chaos_cluster::{
-    ChatTopology, Cluster, Engine, EngineChoice, ImageNames, Options, Places, Program, Ready, RedisTopology, Role,
-    Seen, Server, Topology, cache_folder, find_or_fetch, slot_of_room,
+    ChatTopology, Cluster, ContainerSettings, Engine, EngineChoice, Options, Places, Program, Ready, RedisTopology,
+    Role, Seen, Server, Topology, cache_folder, find_or_fetch, slot_of_room,
 };
 use chaos_faults::{Fault, HealList, Inject, Injected, RedisTarget, Scene, Sign};
 use chaos_observe::Clock;
@@ -163,7 +163,7 @@ async fn boot() -> Cluster {
     let temp = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
     let _ = fs::remove_dir_all(&temp);
     fs::create_dir_all(&temp).unwrap();
-    let containers = in_containers().then(ImageNames::default);
+    let containers = in_containers().then(ContainerSettings::default);
     let topology = topology(&engine);
     Cluster::start(topology, Options { engine, temp: Some(temp), logs: None, keep: false, containers }).await.unwrap()
 }
