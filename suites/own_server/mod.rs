@@ -124,7 +124,7 @@ fn a_stock_server_that_is_asked_for_more_than_it_promises_fails_by_numbers() {
     let (verdict, found) = (&judged.verdict, &judged.found);
     assert_eq!((verdict.outcome, &verdict.rules[&Rule::R1].state), (Outcome::Fail, &State::Fail));
     assert!(found.lost > 20 && found.missing > found.lost, "{found:?}");
-    assert!(found.deaf_pairs > 0 && found.deaf_seconds > 1.0, "{found:?}");
+    assert!(found.deaf_pairs > 0 && found.deaf_seconds > 0.0, "{found:?}");
     let sentence = judged.report.lines().next().unwrap_or_default();
     for part in ["on redis-adapter: FAIL", "acknowledged messages did not reach everyone", "deaf to chat-"] {
         assert!(sentence.contains(part), "{part} is not in: {sentence}");
