@@ -103,18 +103,21 @@ impl fmt::Display for Signal {
 const EFFECT: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Until a signal that was sent has done what it is for; otherwise what is seen instead.
-pub(crate) async fn effect(signal: Signal, state: impl Fn() -> Process) -> Result<(), String> {
+/// Until a signal that was sent has done what it is for; otherwise what is seen instead. `again` sends a pause once more:
+/// to what was started between the look at the processes and the signal.
+pub(crate) async fn effect(
+    signal: Signal,
+    state: impl Fn() -> Process,
+    again: impl Fn() -> io::Result<()>,
+) -> Result<(), String> {
     let until = Instant::now() + EFFECT;
     loop {
         let state = state();
         if took_effect(signal, &state) {
             return Ok(());
         }
-        if let (Signal::Pause, Process::Running(pid)) = (signal, &state) {
-            // Started between the look at its processes and the signal.
-            tree::send(tree::descendants(*pid), signal.number())
-                .map_err(|error| format!("cannot be sent {signal}: {error}"))?;
+        if signal == Signal::Pause {
+            again().map_err(|error| format!("cannot be sent {signal}: {error}"))?;
         }
         if Instant::now() > until {
             return Err(format!("was sent {signal} and is {state} after {EFFECT:?}"));
@@ -133,7 +136,7 @@ fn took_effect(signal: Signal, state: &Process) -> bool {
 }
 
 /// By the operating system's word.
-fn life(pid: u32) -> ProcessState {
+pub(crate) fn life(pid: u32) -> ProcessState {
     match pid {
         _ if tree::has_ended(pid) => ProcessState::Ended,
         _ if tree::is_stopped(pid) => ProcessState::Paused,

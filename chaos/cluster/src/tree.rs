@@ -1,6 +1,6 @@
 //! The tree of a server's processes: the one that was started, and what came of it.
 //!
-//! A server may be started by a shell, by npm or by a process that only waits for it. What is done to that first process
+//! A server may be started by a shell, by npm, or by a process that goes away at once. What is done to that first process
 //! alone does nothing to the server, and what is seen of it alone proves nothing.
 
 use std::{fs, io};
@@ -39,10 +39,32 @@ pub(crate) fn send(pids: impl IntoIterator<Item = u32>, signal: Signal) -> io::R
     Ok(())
 }
 
-/// None of them does anything: it is stopped, and so is all that came of it and has not ended.
+/// Those that were started with this in their environment (`NAME=value`), wherever they went since: what begins a session
+/// of its own and is orphaned is nobody's descendant. Who overwrites its environment, as Redis does for its title, is not
+/// found so.
+pub(crate) fn marked(mark: &str) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_marked = |pid: &u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    pids.filter(is_marked).filter(|pid| !has_ended(*pid)).collect()
+}
+
+/// It does nothing: it is stopped, and so is all that came of it and has not ended.
 pub(crate) fn is_stopped(pid: u32) -> bool {
-    let idle = |pid: &u32| matches!(state(*pid), None | Some('T' | 't' | 'Z' | 'X'));
-    matches!(state(pid), Some('T' | 't')) && descendants(pid).iter().all(idle)
+    stopped(pid) && are_stopped(&descendants(pid))
+}
+
+/// All that have not ended.
+pub(crate) fn are_stopped(pids: &[u32]) -> bool {
+    pids.iter().all(|pid| stopped(*pid) || has_ended(*pid))
+}
+
+/// T: by a signal; t: by whoever traces it.
+pub(crate) fn stopped(pid: u32) -> bool {
+    matches!(state(pid), Some('T' | 't'))
 }
 
 /// One that only waits to be reaped has ended.
@@ -50,8 +72,7 @@ pub(crate) fn has_ended(pid: u32) -> bool {
     matches!(state(pid), None | Some('Z' | 'X'))
 }
 
-/// T: stopped by a signal; t: by whoever traces it. It is the first word behind the last parenthesis: the name before it
-/// may hold any character.
+/// It is the first word behind the last parenthesis: the name before it may hold any character.
 fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())

@@ -236,7 +236,8 @@ impl Run {
             // asks it, and what it passes on is part of what is tried.
             Signal::Kill | Signal::Terminate => {}
         }
-        effect(signal, || self.process(server)).await.map_err(failed)
+        let again = || tree::send(tree::descendants(pid), signal.number());
+        effect(signal, || self.process(server), again).await.map_err(failed)
     }
 
     fn process(&self, server: Server) -> Process {
@@ -319,7 +320,8 @@ impl Backend for Containers {
             return String::new();
         };
         format!(
-            "; SIGTERM goes to the first process of its container (`{}`), as with `docker stop`: it has to handle it              or to pass it on, or the image needs an init",
+            "; SIGTERM goes to the first process of its container (`{}`), as with `docker stop`: it has to handle it \
+             or to pass it on, or the image needs an init",
             name.trim()
         )
     }

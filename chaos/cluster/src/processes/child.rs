@@ -1,4 +1,5 @@
-//! One process that we started. Its id stays its own until it is waited for here, so it can be signalled by id.
+//! One server that we started: a process, and what came of it. The id of that first process stays its own until it is
+//! waited for here, so it can be signalled by id.
 
 use std::{io, os::unix::process::ExitStatusExt, process};
 
@@ -14,44 +15,73 @@ use crate::{
 };
 
 pub(super) struct Child {
-    process: process::Child,
+    first: process::Child,
+    /// In the environment of all that came of it.
+    mark: String,
+    /// Once all of them have ended: how the first did.
+    ended: Option<String>,
 }
 
 impl Child {
-    pub(super) fn new(process: process::Child) -> Child {
-        Child { process }
+    pub(super) fn new(first: process::Child, mark: String) -> Child {
+        Child { first, mark, ended: None }
     }
 
-    /// To its process group, and to what came of it and left that group. No error when it has ended already.
+    pub(super) fn pid(&self) -> u32 {
+        self.first.id()
+    }
+
+    /// To its process group, and to what came of it and is not in that group. No error when all have ended already.
     pub(super) fn signal(&mut self, signal: Signal) -> io::Result<()> {
         if self.look().has_ended() {
             return Ok(());
         }
-        let group = Pid::from_raw(self.process.id().cast_signed());
-        let outside = |pid: &u32| getpgid(Some(Pid::from_raw(pid.cast_signed()))) != Ok(group);
-        // Looked for before a kill: afterwards they are nobody's.
-        let outsiders: Vec<u32> = tree::descendants(self.process.id()).into_iter().filter(outside).collect();
-        match killpg(group, signal.number()) {
-            Ok(()) | Err(Errno::ESRCH) => {}
-            Err(error) => return Err(error.into()),
+        // Looked for before a kill: afterwards some are nobody's.
+        let mut others = self.others();
+        // The id of its group is its own as long as it is not waited for.
+        if matches!(self.first.try_wait(), Ok(None)) {
+            let group = Pid::from_raw(self.pid().cast_signed());
+            others.retain(|pid| getpgid(Some(Pid::from_raw(pid.cast_signed()))) != Ok(group));
+            match killpg(group, signal.number()) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        tree::send(outsiders, signal.number())
+        tree::send(others, signal.number())
     }
 
     pub(super) fn look(&mut self) -> Process {
-        let pid = self.process.id();
-        match self.process.try_wait() {
-            Ok(None) if tree::is_stopped(pid) => Process::Paused(pid),
-            Ok(None) => Process::Running(pid),
-            Ok(Some(status)) => Process::Ended(ended(status)),
-            Err(error) => Process::Ended(format!("cannot be waited for: {error}")),
+        if let Some(how) = &self.ended {
+            return Process::Ended(how.clone());
         }
+        let pid = self.pid();
+        let how = match self.first.try_wait() {
+            Ok(None) if tree::stopped(pid) && tree::are_stopped(&self.others()) => return Process::Paused(pid),
+            Ok(None) => return Process::Running(pid),
+            Ok(Some(status)) => ended(status),
+            Err(error) => format!("cannot be waited for: {error}"),
+        };
+        match self.others() {
+            others if others.is_empty() => Process::Ended(self.ended.insert(how).clone()),
+            others if tree::are_stopped(&others) => Process::Paused(pid),
+            _ => Process::Running(pid),
+        }
+    }
+
+    /// What came of it and has not ended.
+    fn others(&self) -> Vec<u32> {
+        let mut others = tree::marked(&self.mark);
+        others.extend(tree::descendants(self.pid()).into_iter().filter(|pid| !tree::has_ended(*pid)));
+        others.sort_unstable();
+        others.dedup();
+        others.retain(|pid| *pid != self.pid());
+        others
     }
 
     /// Kills it and waits for it.
     pub(super) fn end(&mut self) {
         if self.signal(Signal::Kill).is_ok() {
-            let _ = self.process.wait();
+            let _ = self.first.wait();
         }
     }
 }

@@ -17,8 +17,8 @@ use std::{
 };
 
 use crate::{
-    ClusterError, Server,
-    backend::{Backend, Launch, Place, Process, Signal, Verb, effect, evidence},
+    ClusterError, ProcessState, Server,
+    backend::{Backend, Launch, Place, Process, Signal, Verb, effect, evidence, life},
     ground::Ground,
 };
 use child::Child;
@@ -52,20 +52,21 @@ impl Processes {
         command.args(&launch.arguments).envs(&launch.environment);
         command.current_dir(launch.folder.as_ref().unwrap_or(&place.data));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = Child::new(spawner::spawn(command)?);
+        let (first, mark) = spawner::spawn(command)?;
+        let child = Child::new(first, mark);
         self.with(|children| children.insert(server, child));
         Ok(())
     }
 
     async fn send(&self, server: Server, signal: Signal) -> Result<(), ClusterError> {
         let failed = |why: String| ClusterError::Process { server, why, log: String::new() };
-        let sent = self.with(|children| children.get_mut(&server).map(|child| child.signal(signal)));
-        match sent {
+        let send = || self.with(|children| children.get_mut(&server).map(|child| child.signal(signal)));
+        match send() {
             None => return Err(failed("was never started".to_owned())),
             Some(Err(error)) => return Err(failed(format!("cannot be sent {signal}: {error}"))),
             Some(Ok(())) => {}
         }
-        effect(signal, || self.process(server)).await.map_err(failed)
+        effect(signal, || self.process(server), || send().unwrap_or(Ok(()))).await.map_err(failed)
     }
 }
 
@@ -100,6 +101,14 @@ impl Backend for Processes {
     fn process(&self, server: Server) -> Process {
         let never = || Process::Ended("was never started".to_owned());
         self.with(|children| children.get_mut(&server).map_or_else(never, Child::look))
+    }
+
+    /// With all that came of it; an earlier life had ended before the next was started.
+    fn life(&self, server: Server, pid: u32) -> ProcessState {
+        let now = self.with(|children| {
+            children.get_mut(&server).filter(|child| child.pid() == pid).map(|child| child.look().state())
+        });
+        now.unwrap_or_else(|| life(pid))
     }
 
     fn place(&self, server: Server) -> Place {

@@ -16,7 +16,7 @@ const VARIABLE: &str = "HOLDFAST_STARTED_BY";
 const SCRIPT: &str = r#"
 cat > /dev/null
 for look in $(seq 50); do
-  left=$(grep -lzxF "$1" /proc/[0-9]*/environ 2> /dev/null | cut -d / -f 3)
+  left=$(grep -lz "^$1/" /proc/[0-9]*/environ 2> /dev/null | cut -d / -f 3)
   [ -n "$left" ] || exit 0
   kill -KILL $left 2> /dev/null
   sleep 0.1
@@ -25,6 +25,7 @@ done
 
 pub(super) struct Reaper {
     mark: String,
+    started: usize,
     /// It waits for the end of its input, which is ours.
     _shell: Child,
 }
@@ -39,11 +40,14 @@ impl Reaper {
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // A Ctrl-C in the terminal is for us.
         shell.process_group(0);
-        Ok(Reaper { mark, _shell: shell.spawn()? })
+        Ok(Reaper { mark, started: 0, _shell: shell.spawn()? })
     }
 
-    /// Before it is started.
-    pub(super) fn mark(&self, command: &mut Command) {
-        command.env(VARIABLE, &self.mark);
+    /// Puts a mark into its environment that no other has, before it is started.
+    pub(super) fn mark(&mut self, command: &mut Command) -> String {
+        self.started += 1;
+        let mark = format!("{}/{}", self.mark, self.started);
+        command.env(VARIABLE, &mark);
+        format!("{VARIABLE}={mark}")
     }
 }

@@ -18,12 +18,14 @@ use nix::{
 
 use super::reaper::Reaper;
 
-type Order = (Command, mpsc::SyncSender<io::Result<Child>>);
+/// With what is in the environment of all that comes of it.
+type Started = (Child, String);
+type Order = (Command, mpsc::SyncSender<io::Result<Started>>);
 
 static SPAWNER: Mutex<Option<mpsc::Sender<Order>>> = Mutex::new(None);
 
 /// Starts it in a process group of its own, to be killed when this process ends.
-pub(crate) fn spawn(command: Command) -> io::Result<Child> {
+pub(crate) fn spawn(command: Command) -> io::Result<Started> {
     let (answer, answered) = mpsc::sync_channel(1);
     let gone = || io::Error::other("the thread that starts processes is gone");
     spawner()?.send((command, answer)).map_err(|_| gone())?;
@@ -35,13 +37,14 @@ fn spawner() -> io::Result<mpsc::Sender<Order>> {
     if let Some(orders) = &*spawner {
         return Ok(orders.clone());
     }
-    let reaper = Reaper::start()?;
+    let mut reaper = Reaper::start()?;
     let (orders, incoming) = mpsc::channel::<Order>();
     std::thread::Builder::new().name("spawner".to_owned()).spawn(move || {
         for (mut command, answer) in incoming {
-            reaper.mark(&mut command);
+            let mark = reaper.mark(&mut command);
+            let started = bind_to_this_thread(&mut command).spawn().map(|child| (child, mark));
             // Nobody waits for the answer only if the caller's thread died.
-            let _ = answer.send(bind_to_this_thread(&mut command).spawn());
+            let _ = answer.send(started);
         }
     })?;
     Ok(spawner.insert(orders).clone())

@@ -4,7 +4,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
@@ -26,12 +26,14 @@ async fn without_chat() -> Cluster {
     Cluster::start(one_redis(ChatTopology::none()), as_processes()).await.expect("a cluster")
 }
 
-const WEB_SERVER: &str = "import http.server, os, sys
+const WEB_SERVER: &str = "import http.server, os, signal, sys, threading
 print(sys.argv[1:], os.environ.get('OTEL_EXPORTER_OTLP_ENDPOINT'), os.environ.get('COLOUR'), os.getcwd(), flush=True)
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == '/ready' else 404)
         self.end_headers()
+if os.environ.get('SLOW'):
+    signal.signal(signal.SIGTERM, lambda *_: threading.Timer(1, os._exit, [0]).start())
 http.server.HTTPServer((sys.argv[1], int(sys.argv[2])), Answer).serve_forever()
 ";
 
@@ -77,19 +79,44 @@ async fn a_chat_node_is_killed_and_started_again_where_it_was() {
     cluster.terminate(node, PATIENCE).await.expect("terminated");
 }
 
-/// As with `npm start`: what is started is a shell, and the server its child, in a session of its own at that.
-pub(crate) fn behind_a_shell() -> ChatTopology {
+/// As with `npm start`: a shell, and the server its child, in a session of its own at that.
+pub(crate) const STAYS: &str = "setsid python3 -c \"$@\"; exit";
+/// The server is nobody's child any more, and the shell becomes something else.
+const FORKS: &str = "setsid --fork python3 -c \"$@\"; exec sleep 1000";
+/// The shell goes at once when it is asked to, and the server takes its time.
+const DRAINS: &str = "SLOW=1 python3 -c \"$@\" & wait";
+
+/// What is started is a shell.
+pub(crate) fn behind_a_shell(script: &str) -> ChatTopology {
     let mut node = python("/ready");
     let python = std::mem::take(&mut node.program.arguments).into_iter().skip(1);
-    let shell = ["-c", "setsid python3 -c \"$@\"; exit", "sh"].map(ToOwned::to_owned);
+    let shell = ["-c", script, "sh"].map(ToOwned::to_owned);
     (node.program.command, node.program.arguments) = ("sh".into(), shell.into_iter().chain(python).collect());
     ChatTopology { nodes: 1, ..node }
 }
 
 #[tokio::test]
+async fn a_chat_node_has_gone_when_all_of_its_processes_have() {
+    let cluster = without_chat().await;
+    cluster.start_chat(behind_a_shell(DRAINS)).await.expect("a chat node");
+    let (node, url) = (Server::Chat(1), cluster.chat_urls()[0].clone());
+    let pid = cluster.pid(node).expect("it runs");
+    cluster.terminate(node, PATIENCE).await.expect("terminated");
+    TcpStream::connect(url.trim_start_matches("http://")).expect_err("the shell is gone, and the server answers");
+    assert_eq!(cluster.life(node, pid), ProcessState::Ended);
+    cluster.start_again(node).await.expect("its port is free");
+}
+
+#[tokio::test]
 async fn what_is_done_to_a_chat_node_is_done_to_all_of_its_processes() {
     let cluster = without_chat().await;
-    cluster.start_chat(behind_a_shell()).await.expect("a chat node");
+    for script in [STAYS, FORKS] {
+        all_of_its_processes(&cluster, script).await;
+    }
+}
+
+async fn all_of_its_processes(cluster: &Cluster, script: &str) {
+    cluster.start_chat(behind_a_shell(script)).await.expect("a chat node");
     let (node, url) = (Server::Chat(1), cluster.chat_urls()[0].clone());
     let address = url.trim_start_matches("http://").to_owned();
     let pid = cluster.pid(node).expect("it runs");
@@ -106,10 +133,8 @@ async fn what_is_done_to_a_chat_node_is_done_to_all_of_its_processes() {
     assert!(answers(&address));
 
     cluster.kill(node).await.expect("killed");
-    let until = Instant::now() + PATIENCE;
-    while TcpStream::connect(&address).is_ok() {
-        assert!(Instant::now() < until, "the shell is gone, and the server answers");
-    }
+    TcpStream::connect(&address).expect_err("what was started is gone, and the server answers");
+    assert_eq!(cluster.life(node, pid), ProcessState::Ended);
 }
 
 /// Within a time that is long for it.

@@ -12,7 +12,7 @@ use std::{
 use chaos_cluster::{Cluster, Server};
 
 use crate::{
-    chat::behind_a_shell,
+    chat::{STAYS, behind_a_shell},
     stage::{as_processes, topology},
 };
 
@@ -72,7 +72,7 @@ async fn a_harness_that_waits_to_be_killed() {
     let mut options = as_processes();
     options.temp = Some(std::env::var_os(FOLDER).expect("started by the test above").into());
     let mut topology = topology();
-    topology.chat = behind_a_shell();
+    topology.chat = behind_a_shell(STAYS);
     let cluster = Cluster::start(topology, options).await.expect("a cluster");
     let mut ids: Vec<String> =
         cluster.servers().into_iter().filter_map(|server| cluster.pid(server)).map(|pid| pid.to_string()).collect();
