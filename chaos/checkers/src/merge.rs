@@ -1,7 +1,7 @@
 //! From what the rules found to one outcome: fail beats unknown beats pass.
 //!
-//! A fault without evidence that it bit, a rule that the run promised to exercise and never did, or telemetry that went
-//! missing makes it unknown, never pass.
+//! A fault without evidence that it bit, a rule that the run promised to exercise and never did, an end that was not
+//! recorded whole, or telemetry that went missing makes it unknown, never pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,6 +61,7 @@ fn doubts(question: &Question, rules: &BTreeMap<Rule, RuleResult>) -> Vec<String
     for fault in question.faults.iter().filter(|fault| fault.evidence.is_none()) {
         doubts.push(format!("nothing shows that fault {} ({} of {}) bit", fault.id, fault.kind, fault.target));
     }
+    doubts.extend(question.incomplete.iter().map(|what| format!("the record is incomplete: {what}")));
     if question.telemetry.is_missing() {
         let Telemetry { missing, limit, .. } = question.telemetry;
         doubts.push(format!("{missing} spans are missing, more than the limit of {limit}"));
@@ -68,10 +69,11 @@ fn doubts(question: &Question, rules: &BTreeMap<Rule, RuleResult>) -> Vec<String
     doubts
 }
 
-/// A claim needs all of its rules, but for those outside the contract; and a run whose faults or telemetry are in doubt
-/// claims nothing.
+/// A claim needs all of its rules, but for those outside the contract; and a run whose faults, record or telemetry are in
+/// doubt claims nothing.
 fn stands(question: &Question, rules: &BTreeMap<Rule, RuleResult>) -> BTreeSet<Rule> {
-    if question.faults.iter().any(|fault| fault.evidence.is_none()) || question.telemetry.is_missing() {
+    let unproven = question.faults.iter().any(|fault| fault.evidence.is_none());
+    if unproven || !question.incomplete.is_empty() || question.telemetry.is_missing() {
         return BTreeSet::new();
     }
     let state = |rule: &Rule| rules.get(rule).map(|result| &result.state);

@@ -26,6 +26,9 @@ pub struct Question {
     /// Pairs of node and room for which not even a canary could be sent after heal.
     #[serde(default)]
     pub unreached: Vec<NodeRoom>,
+    /// What kept the end of the run from being recorded whole, in words. What is missing could hide anything.
+    #[serde(default)]
+    pub incomplete: Vec<String>,
     #[serde(default)]
     pub telemetry: Telemetry,
     /// The worst lag of the harness itself; past 100 ms times that were measured while it was late are in doubt.
@@ -48,6 +51,7 @@ impl Question {
             promotions: Vec::new(),
             measured: Vec::new(),
             unreached: Vec::new(),
+            incomplete: Vec::new(),
             telemetry: Telemetry::default(),
             own_lag_ms: 0,
             late: Vec::new(),

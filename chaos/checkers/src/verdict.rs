@@ -25,7 +25,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     pub rules: BTreeMap<Rule, RuleResult>,
     /// Of an unknown outcome, what may be claimed all the same: rules about lost, doubled and reordered messages that
-    /// passed. Empty when a fault lacks evidence or telemetry is missing: then nothing may be claimed.
+    /// passed. Empty when a fault lacks evidence, or when the record's end or telemetry is missing: then nothing may be
+    /// claimed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub stands: BTreeSet<Rule>,
     /// Why the outcome is not pass, one sentence each, the failures first.

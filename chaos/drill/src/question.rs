@@ -28,6 +28,8 @@ pub(crate) fn of(plan: &Plan, schedule: &Schedule, history: &History) -> Questio
         faults: schedule.faults.iter().map(fault).collect(),
         promotions: promotions.clone().filter_map(|seen| promotion(plan, seen)).collect(),
         measured: promotions.filter_map(|seen| acks_back(plan, schedule, history, seen)).collect(),
+        unreached: schedule.unreached.clone(),
+        incomplete: schedule.incomplete.clone(),
         telemetry: Telemetry {
             received: schedule.spans_received,
             missing: schedule.spans_missing,

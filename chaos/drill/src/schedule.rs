@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use chaos_checkers::NodeRoom;
 use chaos_observe::{At, Late};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ pub struct Schedule {
     pub load_ended: Option<At>,
     /// Why the run ended before its end.
     pub stopped: Option<String>,
-    /// What kept the last steps (drain, final read) from being complete.
+    /// What kept the last steps (drain, final read) from being complete: the verdict is unknown then, or fail.
     pub incomplete: Vec<String>,
     /// The largest time by which the harness itself was late, in milliseconds.
     pub own_lag_ms: u64,
@@ -33,6 +34,8 @@ pub struct Schedule {
     pub rooms: BTreeMap<String, u32>,
     /// When the harness was late by more than 100 ms.
     pub late: Vec<Late>,
+    /// Rooms that nobody could join on a node after heal, so that not even a canary could be sent.
+    pub unreached: Vec<NodeRoom>,
     pub faults: Vec<FaultSeen>,
     pub promotions: Vec<PromotionSeen>,
     pub roles: Vec<RoleSeen>,

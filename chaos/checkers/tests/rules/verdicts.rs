@@ -200,6 +200,14 @@ fn a_room_that_not_even_a_canary_could_enter_is_not_reached() {
 }
 
 #[test]
+fn a_run_whose_end_was_not_recorded_whole_claims_nothing() {
+    let incomplete = vec!["members of r0 are not joined".to_owned()];
+    let verdict = judged(&Question { incomplete, ..question() });
+    assert_eq!((verdict.outcome, verdict.stands.len()), (Outcome::Unknown, 0));
+    assert_eq!(verdict.reasons, ["the record is incomplete: members of r0 are not joined"]);
+}
+
+#[test]
 fn counts_are_complete_and_examples_few_the_worst_first() {
     let mut records = World::run(3, &[]);
     let at = records.iter().position(|record| matches!(record.op, Op::Recv { .. })).unwrap();

@@ -20,9 +20,6 @@ pub(crate) fn sentence(record: &Record<'_>) -> String {
     for reason in &verdict.reasons {
         let _ = writeln!(text, "  because {reason}");
     }
-    for hole in &record.schedule.incomplete {
-        let _ = writeln!(text, "  incomplete: {hole}");
-    }
     text
 }
 

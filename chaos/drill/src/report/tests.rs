@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use chaos_checkers::{Rule, State, judge};
+use chaos_checkers::{NodeRoom, Rule, State, judge};
 use chaos_observe::{
     At, Content, History, Late, Op, Record as Line, SpanStore,
     spans::{Span, SpanId, TraceId, Value},
@@ -168,6 +168,16 @@ fn a_loss_is_told_with_the_message_its_last_hop_and_the_fault_window() {
         ],
     );
     says(&junit, &["<failure message=\"1 violations\">", "classname=\"primary-kill\" name=\"R12 "]);
+}
+
+#[test]
+fn a_node_that_nobody_could_join_after_heal_and_an_end_that_is_not_whole_are_no_pass() {
+    let unreached = vec![NodeRoom { node: "chat-2".to_owned(), room: ROOM.to_owned() }];
+    let (text, _) = report_of(false, &Schedule { unreached, ..schedule() });
+    says(&text, &["primary-kill: FAIL", "not reached", "nobody could join room-00 on chat-2 after heal"]);
+    let incomplete = vec!["not drained after 20s".to_owned()];
+    let (text, _) = report_of(false, &Schedule { incomplete, ..schedule() });
+    says(&text, &["primary-kill: UNKNOWN", "because the record is incomplete: not drained after 20s"]);
 }
 
 #[test]

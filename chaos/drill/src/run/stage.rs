@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use chaos_checkers::NodeRoom;
 use chaos_cluster::{Cluster, Options, Server, slot_of_room};
 use chaos_faults::{HealList, Injected};
 use chaos_observe::{
@@ -214,8 +215,8 @@ impl<'r> Stage<'r> {
     pub(crate) async fn canaries(&mut self) -> Result<(), Ended> {
         let unreached = self.load.canaries(CANARIES_WITHIN).await.map_err(failed)?;
         for pair in unreached {
-            let hole = format!("no canary could be sent from {} into {}", pair.node, pair.room);
-            self.hole(hole);
+            self.note(&format!("no canary could be sent from {} into {}", pair.node, pair.room));
+            self.schedule.unreached.push(NodeRoom { node: pair.node, room: pair.room });
         }
         Ok(())
     }
