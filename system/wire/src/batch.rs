@@ -82,6 +82,9 @@ impl Batch {
                         connection.fetch();
                     }
                     for connection in near {
+                        connection.fetch_stream();
+                    }
+                    for connection in near {
                         connection.flush();
                     }
                 }

@@ -110,6 +110,13 @@ impl Connection {
         black_box((self.out.is_poisoned(), self.settings.limit, self.requests.load(Ordering::Relaxed)));
     }
 
+    /// The same for the stream below, which is elsewhere in memory.
+    pub(crate) fn fetch_stream(&self) {
+        if let Some(transport) = &self.lock().transport {
+            transport.fetch();
+        }
+    }
+
     /// Queues a finished frame and writes what waits, at once. Returns how many bytes still do.
     pub fn send(self: &Arc<Self>, frame: Bytes) -> Result<usize, Closed> {
         self.send_as(None, frame)

@@ -3,7 +3,9 @@
 //! A TCP stream can do that by itself and needs no waiting for a free kernel buffer. Everything else (TLS, pipes) is
 //! put behind a lock.
 
+use std::hint::black_box;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -23,6 +25,9 @@ pub trait Transport: Send + Sync + 'static {
     fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
     fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Reads what writing begins with, for those who fetch several from memory together.
+    fn fetch(&self) {}
 
     /// Says goodbye, when everything is written; nobody waits for it.
     fn shutdown(&self);
@@ -63,6 +68,10 @@ impl Transport for TcpStream {
 
     fn poll_flush(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+
+    fn fetch(&self) {
+        black_box(self.as_raw_fd());
     }
 
     fn shutdown(&self) {
