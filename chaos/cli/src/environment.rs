@@ -18,7 +18,8 @@ use std::{
 
 use chaos_cluster::{
     BinaryError, Build, ClusterError, ContainerSettings, ContainersOutlook, DockerSettings, Engine, EngineChoice,
-    EngineError, Places, Progress, cache_folder, chat_node, containers_outlook, engine_in, find_or_fetch, pull_images,
+    EngineError, NodeOutlook, Places, Progress, cache_folder, chat_node, chat_node_outlook,
+    containers_outlook, engine_in, find_or_fetch, pull_images,
 };
 
 use chaos_drill::System;
@@ -128,10 +129,10 @@ impl Environment {
         chat_node(self.chat_node.as_deref(), &here, Build::WhenNeeded(&terminal::remark))
     }
 
-    /// The same, never built.
-    pub(crate) fn chat_node_here(&self) -> Result<PathBuf, BinaryError> {
+    /// The same before anything is built.
+    pub(crate) fn chat_node_outlook(&self) -> Result<NodeOutlook, BinaryError> {
         let here = env::current_exe().unwrap_or_default();
-        chat_node(self.chat_node.as_deref(), &here, Build::Never)
+        chat_node_outlook(self.chat_node.as_deref(), &here)
     }
 }
 

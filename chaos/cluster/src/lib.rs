@@ -25,7 +25,7 @@ mod topology;
 mod tree;
 
 pub use backend::ProcessState;
-pub use binaries::{BinaryError, Build, chat_node};
+pub use binaries::{BinaryError, Build, NodeOutlook, chat_node, chat_node_outlook};
 pub use cluster::{Cluster, Options, Replaced};
 pub use containers::{
     ContainerSettings, ContainersOutlook, DockerSettings, ImageOutlook, containers_outlook, engine_in, pull_images,
