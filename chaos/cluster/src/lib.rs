@@ -35,7 +35,7 @@ pub use engine::{
     Progress, UnknownEngine, Version, cache_folder, find_or_fetch,
 };
 pub use error::ClusterError;
-pub use external::{Access, Act, Commands, Deployment, Endpoint, Found, Radius};
+pub use external::{Access, Act, Commands, Deployment, Endpoint, Found, Radius, USUAL_PATH, missing_program};
 pub use links::{Carried, Kind as LinkKind, LinkState, Links, Node as LinkEnd};
 pub use look::{Change, Changed, NodeView, PeerView, Role, Seen, Shard, View, Watcher};
 pub use redis_conf::repl_timeout;
