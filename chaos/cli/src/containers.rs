@@ -1,6 +1,6 @@
 //! What a drill in containers would use, for its plan: the Docker engine, and an image for each kind of server.
 
-use chaos_cluster::{ContainersOutlook, EngineChoice, ImageOutlook};
+use chaos_cluster::{ContainersOutlook, EngineChoice, ImageOutlook, NodeOutlook};
 use chaos_drill::System;
 
 use crate::environment::Environment;
@@ -25,8 +25,11 @@ pub(crate) async fn outlook(choice: EngineChoice, system: &System, environment: 
     };
     let chat = match chat.as_ref().map(image) {
         Some(line) => line,
-        None => match environment.chat_node_here() {
-            Ok(program) => format!("{}, packed", program.display()),
+        None => match environment.chat_node_outlook() {
+            Ok(NodeOutlook::Here(program)) => format!("{}, packed", program.display()),
+            Ok(NodeOutlook::ToBuild(program)) => {
+                format!("{}, built from the workspace first, packed", program.display())
+            }
             Err(error) => {
                 missing.push(error.to_string());
                 "a program of this machine, packed".to_owned()

@@ -156,12 +156,13 @@ async fn dry_run(arguments: &Arguments, drill: Drill, environment: &Environment)
         Ok(engine) => engine,
         Err(error) => return terminal::refuse(&error, Exit::Harness),
     };
+    let nowhere = drill.missing_program(environment.search_path());
     let plan = Plan::of(drill, engine.as_ref(), arguments.again());
-    if !in_containers {
-        terminal::out(&plan.to_string());
-        return Exit::Pass;
-    }
-    let (lines, missing) = containers::outlook(choice, &system, environment).await;
+    let (lines, missing) = if in_containers {
+        containers::outlook(choice, &system, environment).await
+    } else {
+        (String::new(), Vec::from_iter(nowhere))
+    };
     terminal::out(&format!("{plan}{lines}"));
     if missing.is_empty() { Exit::Pass } else { terminal::refuse(&missing.join("\n"), Exit::Harness) }
 }
@@ -200,6 +201,10 @@ pub(crate) struct How {
 
 /// Finds the servers, tells the plan, and runs it before whoever watches.
 pub(crate) async fn perform(drill: Drill, how: How, environment: &Environment, stop: Stop) -> Result<Judged, RunError> {
+    // Before an engine is fetched, an image pulled or a cluster formed for it.
+    if let Some(why) = drill.missing_program(environment.search_path()) {
+        return Err(RunError::Harness(why));
+    }
     let there = drill.deployment.as_ref().and_then(Deployed::engine);
     let (engine, containers) = match (there, drill.cluster.backend) {
         (Some(engine), _) => (engine, None),

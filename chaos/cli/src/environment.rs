@@ -8,7 +8,7 @@
 //! | `HOLDFAST_REDIS_IMAGE`, `HOLDFAST_CHAT_IMAGE` | what containers are made of; else the official Redis image, or the engine and the node of this machine, packed |
 //! | `DOCKER_HOST`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH` | where the Docker engine is: read by testcontainers, and here to say what is wrong with them |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | spans of a run are forwarded there as well |
-//! | `PATH` | where engines are looked for, and programs of an operator's commands |
+//! | `PATH` | where engines are looked for, and programs of an operator's commands and of `--system` |
 
 use std::{
     env,
@@ -18,7 +18,8 @@ use std::{
 
 use chaos_cluster::{
     BinaryError, Build, ClusterError, ContainerSettings, ContainersOutlook, DockerSettings, Engine, EngineChoice,
-    EngineError, Places, Progress, cache_folder, chat_node, containers_outlook, engine_in, find_or_fetch, pull_images,
+    EngineError, NodeOutlook, Places, Progress, USUAL_PATH, cache_folder, chat_node, chat_node_outlook,
+    containers_outlook, engine_in, find_or_fetch, pull_images,
 };
 
 use chaos_drill::System;
@@ -128,15 +129,12 @@ impl Environment {
         chat_node(self.chat_node.as_deref(), &here, Build::WhenNeeded(&terminal::remark))
     }
 
-    /// The same, never built.
-    pub(crate) fn chat_node_here(&self) -> Result<PathBuf, BinaryError> {
+    /// The same before anything is built.
+    pub(crate) fn chat_node_outlook(&self) -> Result<NodeOutlook, BinaryError> {
         let here = env::current_exe().unwrap_or_default();
-        chat_node(self.chat_node.as_deref(), &here, Build::Never)
+        chat_node_outlook(self.chat_node.as_deref(), &here)
     }
 }
-
-/// The C library's, where there is no `$PATH`.
-const USUAL_PATH: &str = "/bin:/usr/bin";
 
 fn text(name: &str) -> Option<String> {
     set(name).and_then(|value| value.into_string().ok())

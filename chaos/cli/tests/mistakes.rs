@@ -65,6 +65,27 @@ fn the_mistakes_of_all_files_of_a_command_are_told_at_once() {
 }
 
 #[test]
+fn a_command_that_is_not_in_the_search_path_is_told_before_anything_is_looked_for() {
+    let place = place("no-command");
+    let sound = ONE.replace("{}", "{ command = [\"nosuchprogram\"] }").replace("{text}", "{room} {text}");
+    fs::write(place.join("one.toml"), format!("connect = {{ auth = \"{{room}}\" }}\n{sound}")).expect("written");
+    for how in ["--dry-run", "--keep"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+        command.args(["drill", "primary-kill", "--system", "one.toml", how]).current_dir(&place);
+        command.env("PATH", &place).env("HOLDFAST_CACHE", place.join("cache")).env_remove("HOLDFAST_REDIS_SERVER");
+        if how == "--keep" {
+            // None, which is told as soon as anybody looks for an engine.
+            command.env("HOLDFAST_REDIS_SERVER", "/bin/true");
+        }
+        let output = command.output().expect("the binary starts");
+        let told = String::from_utf8_lossy(&output.stderr);
+        let why = "error: one: `start.command`: nosuchprogram cannot be run: no folder of $PATH holds such a program";
+        assert_eq!((output.status.code(), told.trim()), (Some(70), why));
+    }
+    assert!(!place.join("target").exists(), "a run was left");
+}
+
+#[test]
 fn what_is_wrong_with_options_of_a_comparison_is_told_with_its_files() {
     let place = place("wrong-options");
     fs::write(place.join("one.toml"), ONE).expect("a writable folder");

@@ -88,6 +88,14 @@ fn refused_by(program: &Path, place: &Path, socket: &Path, prepare: impl FnOnce(
     told
 }
 
+fn chaos_in(place: &Path) -> PathBuf {
+    let (built, program) = (Path::new(env!("CARGO_BIN_EXE_chaos")), place.join("chaos"));
+    if fs::hard_link(built, &program).is_err() {
+        fs::copy(built, &program).expect("a copy");
+    }
+    program
+}
+
 #[test]
 fn where_no_engine_listens_it_says_how_to_start_one() {
     let place = place("no-engine");
@@ -114,10 +122,7 @@ fn a_socket_of_others_is_told_from_one_that_is_not_there() {
     let place = if root { everybodys } else { there };
     fs::create_dir_all(&place).expect("a writable folder");
     fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("our own");
-    let (built, program) = (Path::new(env!("CARGO_BIN_EXE_chaos")), place.join("chaos"));
-    if fs::hard_link(built, &program).is_err() {
-        fs::copy(built, &program).expect("a copy");
-    }
+    let program = chaos_in(&place);
     let socket = engine(&place, |_| (200, "{}"));
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).expect("its owner's alone");
     if !root {
@@ -305,6 +310,41 @@ fn a_plan_says_what_containers_would_be_made_with_and_of_and_what_is_missing() {
     assert!(code == Some(70) && out.contains("primary-kill: "), "{out}");
     assert!(told.contains("no Docker engine") && told.contains("/nowhere/docker.sock"), "{told}");
     assert!(!place.join("runs").exists(), "a run was left");
+}
+
+#[test]
+fn a_plan_says_that_a_chat_node_is_built_first() {
+    let place = place("unbuilt");
+    let (socket, target) = (engine_with_images(&place), place.join("target/debug"));
+    for folder in [&target, &place.join("system/server")] {
+        fs::create_dir_all(folder).expect("a writable folder");
+    }
+    fs::write(place.join("Cargo.toml"), "").expect("written");
+    let mut command = drill(&chaos_in(&target), &place, &socket);
+    one_image(&place, &mut command);
+    command.env_remove("HOLDFAST_CHAT_IMAGE").env_remove("CHAT_NODE");
+    let output = command.arg("--dry-run").output().expect("the binary starts");
+    let [out, told] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert_eq!((output.status.code(), told.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("/target/debug/chat-node, built from the workspace first, packed"), "{out}");
+}
+
+#[test]
+fn a_plan_tells_every_image_whose_name_is_none() {
+    let place = place("bad-names");
+    let socket = engine(&place, |request| match request {
+        request if request.contains("/version") => (200, NEW),
+        request if request.contains("/info") => (200, r#"{"ID":"this-engine"}"#),
+        _ => (400, r#"{"message":"invalid reference format"}"#),
+    });
+    let mut command = drill(Path::new(env!("CARGO_BIN_EXE_chaos")), &place, &socket);
+    one_image(&place, &mut command);
+    command.env("HOLDFAST_REDIS_IMAGE", "bad-redis").env("HOLDFAST_CHAT_IMAGE", "bad-chat");
+    let output = command.arg("--dry-run").output().expect("the binary starts");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(70), "{told}");
+    let both = "the image bad-redis: invalid reference format; the image bad-chat: invalid reference format";
+    assert!(told.contains(both), "{told}");
 }
 
 /// It is that command which removes containers when the harness is killed.

@@ -65,6 +65,25 @@ pub fn chat_node(given: Option<&Path>, executable: &Path, build: Build<'_>) -> R
     }
 }
 
+/// What [`chat_node`] would give where it may build.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NodeOutlook {
+    Here(PathBuf),
+    /// Cargo makes it there first.
+    ToBuild(PathBuf),
+}
+
+/// Nothing is built.
+pub fn chat_node_outlook(given: Option<&Path>, executable: &Path) -> Result<NodeOutlook, BinaryError> {
+    match chat_node(given, executable, Build::Never) {
+        Ok(path) => Ok(NodeOutlook::Here(path)),
+        Err(BinaryError::Missing { path, .. } | BinaryError::Old { path, .. }) if workspace(&path).is_some() => {
+            Ok(NodeOutlook::ToBuild(path))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Tests run in `deps` below the folder that binaries are in.
 fn folder_of(executable: &Path) -> PathBuf {
     let folder = executable.parent().unwrap_or(Path::new("."));
@@ -176,5 +195,22 @@ mod tests {
         let error = chat_node(None, &place.path().join("release/chaos"), Build::Never).expect_err("it is old");
         let error = error.to_string();
         assert!(error.contains("the changed.rs") && error.contains("--release"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_there_and_what_is_old_is_to_be_built_in_a_workspace_only() {
+        let place = tempfile::tempdir().expect("a folder");
+        let (chaos, node) = (place.path().join("target/debug/chaos"), place.path().join("target/debug/chat-node"));
+        let outlook = || chat_node_outlook(None, &chaos).map_err(|error| error.to_string());
+        assert!(outlook().expect_err("nobody builds it here").contains("there is no chat-node"));
+        write(&place.path().join("Cargo.toml"), "", OLD);
+        fs::create_dir_all(place.path().join("system/server")).expect("made");
+        assert_eq!(outlook(), Ok(NodeOutlook::ToBuild(node.clone())));
+        write(&node, "", OLD);
+        assert_eq!(outlook(), Ok(NodeOutlook::Here(node.clone())));
+        let changed = place.path().join("src/changed.rs");
+        write(&changed, "", Duration::ZERO);
+        write(&node.with_extension("d"), &format!("{}: {}\n", node.display(), changed.display()), OLD);
+        assert_eq!(outlook(), Ok(NodeOutlook::ToBuild(node)));
     }
 }

@@ -25,7 +25,7 @@ mod topology;
 mod tree;
 
 pub use backend::ProcessState;
-pub use binaries::{BinaryError, Build, chat_node};
+pub use binaries::{BinaryError, Build, NodeOutlook, chat_node, chat_node_outlook};
 pub use cluster::{Cluster, Options, Replaced};
 pub use containers::{
     ContainerSettings, ContainersOutlook, DockerSettings, ImageOutlook, containers_outlook, engine_in, pull_images,
@@ -35,7 +35,7 @@ pub use engine::{
     Progress, UnknownEngine, Version, cache_folder, find_or_fetch,
 };
 pub use error::ClusterError;
-pub use external::{Access, Act, Commands, Deployment, Endpoint, Found, Radius};
+pub use external::{Access, Act, Commands, Deployment, Endpoint, Found, Radius, USUAL_PATH, missing_program};
 pub use links::{Carried, Kind as LinkKind, LinkState, Links, Node as LinkEnd};
 pub use look::{Change, Changed, NodeView, PeerView, Role, Seen, Shard, View, Watcher};
 pub use redis_conf::repl_timeout;

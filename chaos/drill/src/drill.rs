@@ -3,6 +3,8 @@
 //! Everything has a value here; nothing is "default" any more. It is stored in the plan, so a run directory says all
 //! that is needed to run it again.
 
+use std::ffi::OsStr;
+
 use chaos_checkers::{Contract, Rule};
 use chaos_cluster::EngineChoice;
 use chaos_faults::Inject;
@@ -201,6 +203,12 @@ impl Drill {
     /// Whether the system gives offsets and holds history, so that rooms have a place in Redis.
     pub fn has_log(&self) -> bool {
         self.system.dialect.is_none() && self.cluster.delivery == Delivery::Log
+    }
+
+    /// Why no node of it can be started, when that is seen before anything is: programs are looked for in `path`, as
+    /// `$PATH` is written. In containers an image is run.
+    pub fn missing_program(&self, path: &OsStr) -> Option<String> {
+        (self.cluster.backend == Backend::Processes).then(|| self.system.missing_program(path))?
     }
 
     pub fn must_fail(&self) -> bool {

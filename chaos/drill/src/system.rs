@@ -5,12 +5,12 @@ mod load;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsStr, path::PathBuf};
 
 pub(crate) use load::known_marks;
 
 use chaos_checkers::Contract;
-use chaos_cluster::{ContainerSettings, Program, Ready};
+use chaos_cluster::{ContainerSettings, Program, Ready, USUAL_PATH, missing_program};
 use chaos_workload::Dialect;
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,16 @@ impl System {
             }
             _ => None,
         }
+    }
+
+    /// Why its command cannot be run. A program that is named by no path is looked for in `path`, as `$PATH` is written,
+    /// unless its own environment says otherwise.
+    pub(crate) fn missing_program(&self, path: &OsStr) -> Option<String> {
+        let program = self.start.command.first().filter(|program| !program.contains('{'))?;
+        let own = self.start.env.get("PATH").map(OsStr::new);
+        let usual = if self.start.inherit { path } else { OsStr::new(USUAL_PATH) };
+        let why = missing_program(&self.folder, program, Some(own.unwrap_or(usual)))?;
+        Some(format!("{}: `start.command`: {program} {why}", self.name))
     }
 
     /// How to start a node in this drill, and with which variables. `chat_node` is the program of the reference node.

@@ -1,6 +1,7 @@
 //! Images: one that was named, or a program of this machine packed with the libraries that it needs and nothing else.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
@@ -85,12 +86,19 @@ pub(super) async fn present(docker: &Docker, name: &str) -> Result<(), ClusterEr
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
         Err(error) => return Err(missing(&error)),
     }
-    let options = CreateImageOptionsBuilder::new().from_image(name).build();
+    let options = CreateImageOptionsBuilder::new().from_image(&tagged(name)).build();
     let mut pulled = docker.create_image(Some(options), None, None);
     while let Some(step) = pulled.next().await {
         step.map_err(|error| missing(&error))?;
     }
     Ok(())
+}
+
+/// The latest one, where neither a tag nor a digest is named: the engine would pull every tag there is. What comes before
+/// the last slash may have a port, which is no tag.
+fn tagged(name: &str) -> Cow<'_, str> {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.contains([':', '@']) { name.into() } else { format!("{name}:latest").into() }
 }
 
 /// Named by its contents, so that it is made once.
@@ -146,6 +154,20 @@ fn library(line: &str) -> Option<Result<PathBuf, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_without_a_tag_means_the_latest() {
+        for (name, pulled) in [
+            ("redis", "redis:latest"),
+            ("valkey/valkey", "valkey/valkey:latest"),
+            ("host:5000/name", "host:5000/name:latest"),
+            ("host:5000/name:1", "host:5000/name:1"),
+            ("redis:7.2", "redis:7.2"),
+            ("redis@sha256:00ff", "redis@sha256:00ff"),
+        ] {
+            assert_eq!(tagged(name), pulled);
+        }
+    }
 
     #[test]
     fn libraries_are_read_as_ldd_writes_them() {

@@ -75,15 +75,20 @@ pub async fn containers_outlook(
     let version = docker.version().await.map_err(|error| ClusterError::Ground(sentence(&error)))?;
     let place = given.docker.place().map_or_else(String::new, |place| format!(" ({place})"));
     let redis = given.redis.as_deref().unwrap_or_else(|| official_image(choice));
-    let chat = match &given.chat {
-        Some(chat) => Some(outlook(&docker, chat).await?),
-        None => None,
+    let chat = async {
+        match &given.chat {
+            Some(chat) => outlook(&docker, chat).await.map(Some),
+            None => Ok(None),
+        }
     };
-    Ok(ContainersOutlook {
-        docker: format!("Docker {}{place}", version.version.unwrap_or_default()),
-        redis: outlook(&docker, redis).await?,
-        chat,
-    })
+    match tokio::join!(outlook(&docker, redis), chat) {
+        (Ok(redis), Ok(chat)) => {
+            let docker = format!("Docker {}{place}", version.version.unwrap_or_default());
+            Ok(ContainersOutlook { docker, redis, chat })
+        }
+        (Err(redis), Err(chat)) => Err(ClusterError::Ground(format!("{redis}; {chat}"))),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+    }
 }
 
 async fn outlook(docker: &Docker, name: &str) -> Result<ImageOutlook, ClusterError> {

@@ -24,6 +24,8 @@ use crate::{
     resp::{self, Login, RespValue},
 };
 
+/// Where programs are looked for when there is no `$PATH`: the C library's.
+pub const USUAL_PATH: &str = "/bin:/usr/bin";
 /// Each server has so long to answer.
 const ANSWER: Duration = Duration::from_secs(3);
 const QUESTIONS: &[&[&str]] = &[
@@ -125,12 +127,7 @@ impl Deployment {
         let acts = || Act::ALL.into_iter();
         for (server, act) in self.radius.servers.iter().flat_map(|server| acts().map(|act| (*server, act))) {
             let Some(program) = self.command(server, act).and_then(|words| words.into_iter().next()) else { continue };
-            let why = match path {
-                _ if program.contains('/') => cannot_be_run(&self.folder.join(&program)),
-                Some(path) => is_nowhere(&self.folder, &program, path),
-                None => None,
-            };
-            if let Some(why) = why {
+            if let Some(why) = missing_program(&self.folder, &program, path) {
                 missing.entry(format!("{program} {why}")).or_default().insert(act.name());
             }
         }
@@ -150,6 +147,16 @@ impl Deployment {
             return Err(format!("{}: its first line is empty; the password is expected there", file.display()));
         }
         Ok(Some(Login { user: self.redis.user.clone(), password }))
+    }
+}
+
+/// Why a command's program cannot be run in `folder`. One that is named by no path is looked for in `path`, as `$PATH` is
+/// written; `None`: it is not looked for.
+pub fn missing_program(folder: &Path, program: &str, path: Option<&OsStr>) -> Option<String> {
+    match path {
+        _ if program.contains('/') => cannot_be_run(&folder.join(program)),
+        Some(path) => is_nowhere(folder, program, path),
+        None => None,
     }
 }
 

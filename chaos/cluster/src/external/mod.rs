@@ -19,7 +19,7 @@ use tokio::{
 };
 
 pub use deployment::{Access, Act, Commands, Deployment, Endpoint, Radius};
-pub use found::Found;
+pub use found::{Found, USUAL_PATH, missing_program};
 use ledger::{Ledger, Out};
 use presence::Lookout;
 

@@ -215,8 +215,7 @@ fn path_or(table: &mut Table<'_>, key: &'static str, usual: &str) -> String {
 }
 
 fn ask(table: &mut Table<'_>, marks: &[&'static str]) -> Ask {
-    let event = table.text("event");
-    let event = table.required("event", event).unwrap_or_default();
+    let event = event(table);
     let mut arguments = table.described::<Vec<Value>>("arguments");
     if let Some(arguments) = &mut arguments {
         arguments.extend(meant(table, "arguments", arguments, marks));
@@ -224,6 +223,14 @@ fn ask(table: &mut Table<'_>, marks: &[&'static str]) -> Ask {
     let arguments = table.required("arguments", arguments).unwrap_or_else(|| every(marks));
     let (ok, error) = (table.text("ok"), table.text("error"));
     Ask { event, arguments, ok, error }
+}
+
+fn event(table: &mut Table<'_>) -> String {
+    let event = table.text("event");
+    if event.as_deref() == Some("") {
+        table.wrong_at("event", Wrong::new("names no event".to_owned()));
+    }
+    table.required("event", event).unwrap_or_default()
 }
 
 /// Templates that lack nothing.
@@ -252,8 +259,7 @@ fn send(mut table: Table<'_>) -> Say {
 }
 
 fn received(mut table: Table<'_>) -> Received {
-    let event = table.text("event");
-    let event = table.required("event", event).unwrap_or_default();
+    let event = event(&mut table);
     let text = table.text("text");
     let text = table.required("text", text).unwrap_or_else(|| "/0".to_owned());
     let [id, room, sender] = ["id", "room", "sender"].map(|key| table.text(key));
@@ -261,12 +267,9 @@ fn received(mut table: Table<'_>) -> Received {
     Received { event, text, id, room, sender }
 }
 
-/// The text itself, when every `{mark}` in it is known.
+/// The text itself, when every `{mark}` in it is known and closed.
 pub(crate) fn known_marks(text: &str, known: &[&'static str]) -> Result<String, Wrong> {
-    match unknown_mark(text, known) {
-        None => Ok(text.to_owned()),
-        Some(mark) => Err(unknown(mark, known)),
-    }
+    wrong_mark(text, known).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 fn unknown(mark: &str, known: &[&'static str]) -> Wrong {
@@ -275,11 +278,10 @@ fn unknown(mark: &str, known: &[&'static str]) -> Wrong {
     Wrong { nearest: near, ..Wrong::new(format!("unknown mark {{{mark}}} (known: {list})")) }
 }
 
-/// Notes every unknown mark; what was probably meant by them counts as there, so that it is not missed too.
+/// Notes every mark that is unknown or not closed; what was probably meant by them counts as there, so that it is not missed too.
 fn meant(table: &Table<'_>, key: &str, templates: &[Value], marks: &[&'static str]) -> Vec<Value> {
     let mut meant = Vec::new();
-    for mark in templates.iter().flat_map(texts).filter_map(|text| unknown_mark(text, marks)) {
-        let wrong = unknown(mark, marks);
+    for wrong in templates.iter().flat_map(texts).filter_map(|text| wrong_mark(text, marks)) {
         meant.extend(wrong.nearest.clone().map(Value::String));
         table.wrong_at(key, wrong);
     }
@@ -295,9 +297,21 @@ fn texts(template: &Value) -> Vec<&str> {
     }
 }
 
-/// `{word}` is a mark; braces with anything else between them are text.
-fn unknown_mark<'t>(text: &'t str, known: &[&'static str]) -> Option<&'t str> {
-    let candidates = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(mark, _)| mark);
-    let is_mark = |mark: &&str| !mark.is_empty() && mark.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    candidates.filter(is_mark).find(|mark| !known.contains(mark))
+/// `{word}` is a mark; braces with anything else between them are text. So is one that is never closed, unless a known
+/// mark or a single word follows it.
+fn wrong_mark(text: &str, known: &[&'static str]) -> Option<Wrong> {
+    let in_mark = |c: char| c.is_ascii_lowercase() || c == '_';
+    text.split('{').skip(1).find_map(|rest| {
+        let word = &rest[..rest.find(|c| !in_mark(c)).unwrap_or(rest.len())];
+        match rest.split_once('}') {
+            _ if word.is_empty() => None,
+            Some((mark, _)) => (mark == word && !known.contains(&mark)).then(|| unknown(mark, known)),
+            None => (rest == word || known.contains(&word)).then(|| unclosed(word, known)),
+        }
+    })
+}
+
+fn unclosed(mark: &str, known: &[&'static str]) -> Wrong {
+    let near = nearest(mark, known.iter().copied()).map(|near| format!("{{{near}}}"));
+    Wrong { nearest: near, ..Wrong::new(format!("unclosed mark {{{mark}")) }
 }

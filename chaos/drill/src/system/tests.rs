@@ -174,6 +174,51 @@ fn what_cannot_be_read_gives_no_cause_for_a_second_mistake() {
 }
 
 #[test]
+fn a_mark_that_is_not_closed_is_told_where_it_stands_and_is_not_missed_too() {
+    for (from, to, told) in [
+        (r#""{redis}""#, r#""{redis""#, "`start.env.REDIS`: unclosed mark {redis; did you mean `{redis}`?"),
+        (r#""{port}""#, r#""127.0.0.1:{port/x""#, "`start.arguments`: unclosed mark {port; did you mean `{port}`?"),
+        (r#"["{room}"]"#, r#"["{room"]"#, "`join.arguments`: unclosed mark {room; did you mean `{room}`?"),
+        (r#""{text}""#, r#""{txt""#, "`send.arguments`: unclosed mark {txt; did you mean `{text}`?"),
+    ] {
+        let mistakes = mistakes(&PLAIN.replace(from, to));
+        assert!(mistakes.contains(told) && mistakes.ends_with("\n1 mistake; nothing was started"), "{mistakes}");
+    }
+    for text in ["a {", "{ port", "{Port", "{port }"] {
+        read(&PLAIN.replace(r#""--port""#, &format!("{text:?}"))).expect("it is text");
+    }
+}
+
+#[test]
+fn an_event_has_a_name() {
+    for (table, event) in [("join", "enter"), ("send", "say"), ("received", "said")] {
+        let told = mistakes(&PLAIN.replace(&format!("{event:?}"), r#""""#));
+        assert!(told.contains(&format!("`{table}.event`: names no event\n1 mistake")), "{told}");
+    }
+}
+
+#[test]
+fn a_command_that_is_nowhere_is_told_unless_an_image_is_run() {
+    let place = tempfile::tempdir().expect("a folder");
+    let path = place.path().as_os_str();
+    let drill = |text: &str, backend| {
+        let system = System::from_text("x.toml", "x", place.path().into(), text).expect("a sound file");
+        let overrides = Overrides { system: Some(system), backend: Some(backend), ..Overrides::default() };
+        load("primary-kill", &overrides).expect("they fit")
+    };
+    let missing = |text: &str| drill(text, Backend::Processes).missing_program(path);
+    let told = missing(PLAIN).expect("it is nowhere");
+    assert_eq!(told, "x: `start.command`: node cannot be run: no folder of $PATH holds such a program");
+    let told = missing(&PLAIN.replace("\"node\"", "\"./serve\"")).expect("it is nowhere");
+    assert!(told.starts_with("x: `start.command`: ./serve cannot be run: No such file"), "{told}");
+    assert_eq!(missing(&PLAIN.replace("\"node\"", "\"sh\"").replace("REDIS =", "PATH = \"/bin\", REDIS =")), None);
+    let both = PLAIN.replace("[start]", "[start]\nimage = \"x:1\"");
+    assert_eq!(drill(&both, Backend::Containers).missing_program(path), None);
+    let reference = load("primary-kill", &Overrides::default()).expect("a sound drill");
+    assert_eq!(reference.missing_program(path), None);
+}
+
+#[test]
 fn a_system_file_is_known_by_its_keys_however_they_are_written() {
     for text in [PLAIN, &PLAIN.replace("[start]", "[ start ]"), &PLAIN.replace("[start]", "[strat]")] {
         assert!(System::is_meant(text), "{text}");
