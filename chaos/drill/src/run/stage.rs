@@ -32,6 +32,7 @@ const STEADY_BOUND: Duration = Duration::from_secs(1);
 const STEADY_WITHIN: Duration = Duration::from_secs(20);
 const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 const READ_WITHIN: Duration = Duration::from_secs(15);
+/// Or longer, where a drill allows more for converging.
 const CANARIES_WITHIN: Duration = Duration::from_secs(10);
 const LIVE_EVERY: Duration = Duration::from_millis(500);
 
@@ -213,7 +214,8 @@ impl<'r> Stage<'r> {
 
     /// From every node into every room, as soon as all is healed: how fast it converges has a budget.
     pub(crate) async fn canaries(&mut self) -> Result<(), Ended> {
-        let unreached = self.load.canaries(CANARIES_WITHIN).await.map_err(failed)?;
+        let within = CANARIES_WITHIN.max(self.drill.expect.converge_within.get());
+        let unreached = self.load.canaries(within).await.map_err(failed)?;
         for pair in unreached {
             self.note(&format!("no canary could be sent from {} into {}", pair.node, pair.room));
             self.schedule.unreached.push(NodeRoom { node: pair.node, room: pair.room });
