@@ -1,6 +1,6 @@
 //! What goes wrong in the middle: a command that fails or hangs, and an operator who has seen enough.
 
-use std::fs;
+use std::{fs, pin::pin};
 
 use chaos_cluster::Server;
 use chaos_drill::{Exit, RunError, Stop};
@@ -57,8 +57,13 @@ fn a_stop_file_ends_the_drill_and_puts_everything_back() {
             eventually("a primary that is gone", gone).await;
             fs::write(staging.folder.path().join("stop"), "").expect("written");
         };
-        let (ended, ()) = tokio::join!(staging.play(drill.clone(), Stop::default()), enough);
-        let ended = ended.expect_err("it was stopped");
+        let mut playing = pin!(staging.play(drill.clone(), Stop::default()));
+        // One that ends before it strikes says why.
+        tokio::select! {
+            ended = &mut playing => panic!("it ended by itself: {:?}", ended.map(|judged| judged.report)),
+            () = enough => {}
+        }
+        let ended = playing.await.expect_err("it was stopped");
         let RunError::Aborted { why, healed, .. } = &ended else { panic!("{ended}") };
         assert!(why.contains("the stop file") && why.ends_with("/stop is there"), "{ended}");
         assert_eq!((healed.as_str(), ended.exit()), ("everything is healed", Exit::Aborted), "{ended}");

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use crate::batch::Batch;
 use crate::deflate::{Broadcast, DecodeError, Peer};
 use crate::drain;
-use crate::out::{Out, State, alone};
+use crate::out::{Closed, Cut, Out, State, alone};
 use crate::queue::Queue;
 use crate::room::{Key, Room};
 use crate::transport::Transport;
@@ -49,22 +49,6 @@ pub enum Passage {
     Opens,
     /// This goes out in its place.
     Instead(String),
-}
-
-/// The connection takes nothing more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("connection is closed")]
-pub struct Closed;
-
-/// Why a connection was cut from our side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// [`Connection::cut`] was called.
-    Asked,
-    /// More waited than [`Settings::limit`] allows.
-    TooMuch,
-    /// The peer took nothing for longer than [`Settings::patience`].
-    Stalled,
 }
 
 /// One connection. Holding it holds no descriptor: that goes with the stream.

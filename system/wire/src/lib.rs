@@ -23,7 +23,8 @@ mod voice;
 mod wire;
 
 pub use batch::Batch;
-pub use connection::{Closed, Connection, Cut, Passage, Settings};
+pub use connection::{Connection, Passage, Settings};
+pub use out::{Closed, Cut};
 pub use room::{Key, Room};
 pub use transport::{Locked, Transport};
 pub use voice::Voice;

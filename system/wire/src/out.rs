@@ -5,11 +5,27 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
-use crate::connection::{Closed, Cut, Passage};
+use crate::connection::Passage;
 use crate::deflate::Peer;
 use crate::queue::Queue;
 use crate::room::{Key, Room};
 use crate::transport::Transport;
+
+/// The connection takes nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("connection is closed")]
+pub struct Closed;
+
+/// Why a connection was cut from our side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// [`Connection::cut`] was called.
+    Asked,
+    /// More waited than [`Settings::limit`] allows.
+    TooMuch,
+    /// The peer took nothing for longer than [`Settings::patience`].
+    Stalled,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {

@@ -12,8 +12,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::batch::Batch;
-use crate::connection::{Closed, Connection};
+use crate::connection::Connection;
 use crate::deflate;
+use crate::out::Closed;
 
 /// One membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

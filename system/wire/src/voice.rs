@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::batch::Batch;
-use crate::connection::{Closed, Connection};
+use crate::connection::Connection;
 use crate::deflate::Broadcast;
-use crate::out::alone;
+use crate::out::{Closed, alone};
 
 /// Of [`Connection::voice`]. Its frames are queued as long as neither it nor the connection is over.
 #[derive(Clone)]
