@@ -135,7 +135,8 @@ impl View {
         self.answered().flat_map(|(_, node)| node.peers.iter().map(|(server, peer)| (*server, peer)))
     }
 
-    /// Why the cluster is not level, if it is not: every node ok and known to all, every replica attached and caught up.
+    /// Why the cluster is not level, if it is not: every node ok and known to all with its role and slots, every replica
+    /// attached and caught up.
     pub fn unlevel(&self) -> Option<String> {
         self.nodes.iter().find_map(|(server, seen)| match seen {
             Seen::Silent(why) => Some(format!("{server} is silent ({why})")),
@@ -157,8 +158,16 @@ impl View {
             return Some(format!("{server} calls {other} failing"));
         }
         for (other, peer) in &node.peers {
-            if self.node(*other).is_some_and(|told| told.role != peer.role) {
+            let Some(told) = self.node(*other) else { continue };
+            if told.role != peer.role {
                 return Some(format!("{server} takes {other} for a {}", peer.role));
+            }
+            if told.slots != peer.slots {
+                return Some(format!(
+                    "{server} gives {other} the slots {}, its own are {}",
+                    said(&peer.slots),
+                    said(&told.slots)
+                ));
             }
         }
         match node.role {
@@ -185,6 +194,11 @@ const LEVEL: u64 = 16 << 10;
 
 fn holds(slots: &[(u16, u16)], slot: u16) -> bool {
     slots.iter().any(|(low, high)| (*low..=*high).contains(&slot))
+}
+
+fn said(slots: &[(u16, u16)]) -> String {
+    let ranges: Vec<_> = slots.iter().map(|(low, high)| format!("{low}-{high}")).collect();
+    if ranges.is_empty() { "none".to_owned() } else { ranges.join(" ") }
 }
 
 fn first<A, B>(pair: (A, B)) -> A {
@@ -216,5 +230,49 @@ impl fmt::Display for View {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn primary(number: u8, slots: (u16, u16)) -> PeerView {
+        let (id, config_epoch) = (format!("id-{number}"), u64::from(number));
+        PeerView { id, role: Role::Primary, suspected: false, failed: false, config_epoch, slots: vec![slots] }
+    }
+
+    fn view_of_two() -> View {
+        let peers = [primary(1, (0, 8191)), primary(2, (8192, 16383))];
+        let known: BTreeMap<_, _> = [1, 2].map(Server::Redis).into_iter().zip(peers).collect();
+        let node = |(server, own): (&Server, &PeerView)| {
+            let node = NodeView {
+                id: own.id.clone(),
+                role: own.role,
+                slots: own.slots.clone(),
+                config_epoch: own.config_epoch,
+                current_epoch: 2,
+                state_ok: true,
+                link_up: true,
+                offset: 0,
+                online: BTreeMap::new(),
+                peers: known.clone(),
+            };
+            (*server, Seen::Answered(node))
+        };
+        View { at: Instant::now(), nodes: known.iter().map(node).collect() }
+    }
+
+    #[test]
+    fn nodes_that_disagree_about_slots_are_not_level() {
+        let mut view = view_of_two();
+        assert_eq!((view.unlevel(), view.shards().len()), (None, 2));
+        // It has not heard yet that the first one gave up its slots to the second.
+        let Some(Seen::Answered(second)) = view.nodes.get_mut(&Server::Redis(2)) else { panic!("it answered") };
+        (second.slots, second.config_epoch) = (vec![(0, 16383)], 3);
+        let own = second.peers.get_mut(&Server::Redis(2)).expect("itself");
+        (own.slots, own.config_epoch) = (vec![(0, 16383)], 3);
+        let why = view.unlevel().expect("not level");
+        assert_eq!(why, "redis-1 gives redis-2 the slots 8192-16383, its own are 0-16383");
     }
 }

@@ -14,7 +14,9 @@ use tracing_subscriber::{Layer, fmt};
 /// Libraries that would print tokens and contents at their most talkative.
 const TELLTALES: [&str; 5] = ["socketioxide", "engineioxide", "tungstenite", "tokio_tungstenite", "hyper"];
 
-pub(super) fn layer<S>(directives: &str) -> Box<dyn Layer<S> + Send + Sync>
+pub(super) type Logs<S> = Box<dyn Layer<S> + Send + Sync>;
+
+pub(super) fn layer<S>(directives: &str) -> Logs<S>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {

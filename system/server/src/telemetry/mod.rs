@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::Layer;
+use tracing::Subscriber;
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 pub(crate) use export::SpanCounts;
 pub(crate) use lag::measure_lag;
@@ -53,8 +54,7 @@ impl Telemetry {
                 .with_target(false)
                 .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target() == TARGET))
         });
-        let registry = tracing_subscriber::registry().with(logs::layer(&settings.log)).with(traced);
-        let _ = registry.try_init();
+        let _ = subscriber(&settings.log, traced).try_init();
         if let Some(error) = failure {
             tracing::error!(%error, "spans cannot be exported");
         }
@@ -66,5 +66,36 @@ impl Telemetry {
         if let Some(provider) = self.provider {
             let _ = provider.shutdown_with_timeout(within);
         }
+    }
+}
+
+/// A layer that may be there or not would be asked about every span, and none refused: they would be made for nobody.
+fn subscriber<L>(log: &str, traced: Option<L>) -> Box<dyn Subscriber + Send + Sync>
+where
+    L: Layer<Layered<logs::Logs<Registry>, Registry>> + Send + Sync,
+{
+    let logged = tracing_subscriber::registry().with(logs::layer(log));
+    match traced {
+        Some(traced) => Box::new(logged.with(traced)),
+        None => Box::new(logged),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::Identity;
+
+    use super::*;
+
+    #[test]
+    fn a_span_is_made_only_when_somebody_wants_it() {
+        let span_of = |traced: Option<Identity>| {
+            tracing::subscriber::with_default(
+                subscriber("info", traced),
+                || tracing::info_span!(target: TARGET, "span"),
+            )
+        };
+        assert!(span_of(None).is_disabled());
+        assert!(!span_of(Some(Identity::new())).is_disabled());
     }
 }
