@@ -93,7 +93,17 @@ async fn connect(passage: Passage, near: TcpStream) {
     let lives = &passage.map.lives;
     let (outward, homeward) =
         (Relay::new(there, lives.of(passage.source)), Relay::new(back, lives.of(passage.destination)));
-    let Ok(far) = dial(passage.upstream, passage.from).await else { return };
+    // A container that is not running has no address either: the kernel would go on asking for it, and bring what was
+    // said to the dead to who comes after.
+    let mut callee = lives.of(passage.destination);
+    if callee.is_over() {
+        return;
+    }
+    let dialled = tokio::select! { biased;
+        () = callee.ended() => return,
+        dialled = dial(passage.upstream, passage.from) => dialled,
+    };
+    let Ok(far) = dialled else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
     tokio::join!(outward.run(near_read, far_write), homeward.run(far_read, near_write));
@@ -105,4 +115,48 @@ async fn dial(upstream: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStrea
         socket.bind(SocketAddr::new(from, 0))?;
     }
     socket.connect(upstream).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    };
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        time::timeout,
+    };
+
+    use super::{super::Lives, *};
+
+    const LOCAL: (IpAddr, u16) = (IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+    #[tokio::test]
+    async fn a_successor_hears_nothing_that_was_said_to_the_dead() {
+        let redis = TcpListener::bind(LOCAL).await.expect("a port");
+        let dead = Arc::new(AtomicBool::new(true));
+        let asked = dead.clone();
+        let lives = Lives::new([1].into_iter(), Arc::new(move |_| asked.load(SeqCst)));
+        let map = Map { lends_addresses: false, wires: Mutex::default(), addresses: [].into(), lives };
+        let behind = Behind { node: 1, own: redis.local_addr().expect("its place"), announced: LOCAL.into() };
+        let door = Door::open(&behind, 0, false, Arc::new(map)).expect("a port");
+        let announced = door.listener.local_addr().expect("its place");
+        let serving = tokio::spawn(door.serve());
+
+        // Its address takes connections already, as that of a container does that is about to start.
+        let mut early = TcpStream::connect(announced).await.expect("the proxy is there");
+        let end = timeout(Duration::from_secs(5), early.read(&mut [0])).await;
+        assert_eq!(end.expect("closed at once").expect("in order"), 0);
+
+        dead.store(false, SeqCst);
+        let mut late = TcpStream::connect(announced).await.expect("the proxy is there");
+        late.write_all(b"late").await.expect("said");
+        let (mut heard, _) = redis.accept().await.expect("it is alive");
+        let mut said = [0; 4];
+        heard.read_exact(&mut said).await.expect("heard");
+        assert_eq!(&said, b"late");
+        serving.abort();
+    }
 }
