@@ -90,8 +90,9 @@ pub(crate) async fn prepare(warm: &mut Option<Cluster>, set: &Set, otlp: Option<
     *warm = None;
     let (engine, containers) = place(choice).await;
     let options = Options { engine, temp: Some(ground()), logs: None, keep: false, containers };
-    let started = Cluster::start(topology, options).await;
-    *warm = Some(started.unwrap_or_else(|error| panic!("no cluster: {error}")));
+    let cluster = Cluster::start(topology, options).await.unwrap_or_else(|error| panic!("no cluster: {error}"));
+    cluster.swept().iter().for_each(|line| eprintln!("{line}"));
+    *warm = Some(cluster);
     "booted"
 }
 

@@ -1,6 +1,9 @@
 //! What containers will be made of, found out before the first is made: images, and the engine in one.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use bollard::{
     Docker,
@@ -11,7 +14,9 @@ use bollard::{
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::{ContainerSettings, DockerSettings, LABEL, Reaper, connect, image::present, official_image, sentence};
+use super::{
+    ContainerSettings, DockerSettings, LABEL, Reaper, connect, harness, image::present, labels, official_image, sentence,
+};
 use crate::{ClusterError, Engine, EngineChoice, Progress, engine::announced};
 
 /// A registry that does not answer by then is none.
@@ -113,8 +118,9 @@ pub async fn engine_in(image: &str, choice: EngineChoice, settings: &DockerSetti
 
 async fn look(docker: &Docker, image: &str) -> Result<Engine, ClusterError> {
     let mut said = Vec::new();
-    // Its containers go with us, too.
-    let run = format!("probe-{}", std::process::id());
+    // Its containers go with us, too, and nobody else's: others look into images at the same time.
+    static PROBES: AtomicU32 = AtomicU32::new(0);
+    let run = format!("probe-{}-{}", harness::label(), PROBES.fetch_add(1, Ordering::Relaxed));
     let _reaper = Reaper::start(docker, &format!("{LABEL}={run}")).await?;
     for server in SERVERS {
         match version(docker, image, server, &run).await {
@@ -134,7 +140,7 @@ async fn version(docker: &Docker, image: &str, server: &str, run: &str) -> Resul
     let body = ContainerCreateBody {
         image: Some(image.to_owned()),
         cmd: Some(vec![server.to_owned(), "--version".to_owned()]),
-        labels: Some(HashMap::from([(LABEL.to_owned(), run.to_owned())])),
+        labels: Some(labels(run)),
         ..Default::default()
     };
     let id = docker.create_container(None, body).await?.id;
