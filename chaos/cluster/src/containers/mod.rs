@@ -14,6 +14,7 @@ mod harness;
 mod image;
 mod network;
 mod probe;
+mod pull;
 mod reaper;
 mod sweep;
 

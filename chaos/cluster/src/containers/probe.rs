@@ -1,8 +1,11 @@
 //! What containers will be made of, found out before the first is made: images, and the engine in one.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use bollard::{
@@ -12,34 +15,39 @@ use bollard::{
     query_parameters::{LogsOptionsBuilder, RemoveContainerOptionsBuilder},
 };
 use futures_util::StreamExt;
-use tokio::time::timeout;
 
 use super::{
-    ContainerSettings, DockerSettings, LABEL, Reaper, connect, harness, image::present, labels, official_image, sentence,
+    ContainerSettings, DockerSettings, LABEL, Reaper, connect, harness, labels, official_image, pull::present, sentence,
 };
 use crate::{ClusterError, Engine, EngineChoice, Progress, engine::announced};
 
-/// A registry that does not answer by then is none.
-const PULL: Duration = Duration::from_mins(2);
 const SERVERS: [&str; 2] = ["redis-server", "valkey-server"];
 
 /// The images that containers will be made of, each pulled when it must be; every one that is nowhere is told at once.
 /// Without a Redis image that was given, it is the official one, or `None` when no registry has that for us: an engine of
-/// this machine is packed then.
+/// this machine is packed then. `live` is told how far it is, again and again.
 pub async fn pull_images(
     choice: EngineChoice,
     given: &ContainerSettings,
     progress: Progress<'_>,
+    live: Progress<'_>,
 ) -> Result<ContainerSettings, ClusterError> {
     let docker = connect(&given.docker).await?;
     let redis = given.redis.as_deref().unwrap_or_else(|| official_image(choice));
+    let far = Mutex::new(BTreeMap::new());
+    let told = |image: &str, text: &str| {
+        let mut far = far.lock().unwrap_or_else(PoisonError::into_inner);
+        far.insert(image.to_owned(), text.to_owned());
+        live(&far.values().map(String::as_str).collect::<Vec<_>>().join("; "));
+    };
+    let pulled = async |image: &str| present(&docker, image, &|text| told(image, text)).await;
     let chat = async {
         match &given.chat {
-            Some(chat) => pulled(&docker, chat).await,
+            Some(chat) => pulled(chat).await,
             None => Ok(()),
         }
     };
-    let (redis_there, chat_there) = tokio::join!(pulled(&docker, redis), chat);
+    let (redis_there, chat_there) = tokio::join!(pulled(redis), chat);
     let packs = given.redis.is_none();
     let missing = redis_there.as_ref().err().filter(|_| !packs).into_iter().chain(chat_there.as_ref().err());
     let missing: Vec<_> = missing.map(ToString::to_string).collect();
@@ -50,11 +58,6 @@ pub async fn pull_images(
         progress(&format!("{error}; an image is made of an engine of this machine"));
     }
     Ok(ContainerSettings { redis: redis_there.is_ok().then(|| redis.to_owned()), ..given.clone() })
-}
-
-async fn pulled(docker: &Docker, name: &str) -> Result<(), ClusterError> {
-    let there = timeout(PULL, present(docker, name)).await;
-    there.unwrap_or_else(|_| Err(ClusterError::Ground(format!("the image {name}: nothing within {PULL:?}"))))
 }
 
 /// What containers would be made with and of. Nothing is pulled, and nothing made.
