@@ -72,31 +72,29 @@ fn what_a_harness_left_that_was_killed_with_its_reaper_goes_at_the_next_start_an
     // Whoever boots in containers meanwhile would remove it.
     let _turn = play(turn());
     let [killed, live, next] = [(); 3].map(|()| tempfile::tempdir_in(ground()).expect("a directory"));
-    let [mut dies, mut lives] = [&killed, &live].map(|home| start_small(home.path(), false));
+    let [dies, lives] = [&killed, &live].map(|home| start_small(home.path(), false));
     let deadline = Instant::now() + PATIENCE;
     while [&killed, &live].iter().any(|home| of_runs(home.path(), &["ps", "-q"]).is_empty()) {
         assert!(Instant::now() < deadline, "they have no containers");
         until(Instant::now() + LOOK);
     }
-    for reaper in reapers(dies.id()) {
+    for reaper in reapers(dies.0.id()) {
         let sent = Command::new("kill").args(["-KILL", &reaper.to_string()]).status().expect("kill");
         assert!(sent.success());
     }
-    while !reapers(dies.id()).is_empty() {
+    while !reapers(dies.0.id()).is_empty() {
         assert!(Instant::now() < deadline, "its reaper lives");
         until(Instant::now() + LOOK);
     }
-    dies.kill().expect("it still runs");
-    dies.wait().expect("it is our child");
+    drop(dies);
     let (left, of_live) = (containers_of(killed.path()), containers_of(live.path()));
     assert_eq!((left.lines().count(), of_live.lines().count()), (2, 2), "a container and a network: {left}{of_live}");
 
-    let next = start_small(next.path(), true).wait().expect("it is our child");
+    let next = start_small(next.path(), true).0.wait().expect("it is our child");
     assert!(next.success(), "the run after the killed one: {next}");
     assert_eq!(containers_of(killed.path()), "", "left by the killed one");
     assert_eq!(containers_of(live.path()), of_live, "of the live one");
-    lives.kill().expect("it still runs");
-    lives.wait().expect("it is our child");
+    drop(lives);
     assert_all_gone(live.path(), true);
 }
 
@@ -126,10 +124,21 @@ fn start(home: &Path, once: bool) -> Child {
 }
 
 /// In containers.
-fn start_small(home: &Path, once: bool) -> Child {
+fn start_small(home: &Path, once: bool) -> Killed {
     let mut command = command(home, once);
     command.env(SMALL, "1").env("HOLDFAST_BACKEND", "containers");
-    command.spawn().expect("this test can be started again")
+    Killed(command.spawn().expect("this test can be started again"))
+}
+
+/// When it is dropped, also by a test that fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // One that has ended needs neither.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn command(home: &Path, once: bool) -> Command {
