@@ -119,10 +119,12 @@ pub async fn engine_in(image: &str, choice: EngineChoice, settings: &DockerSetti
     Ok(engine)
 }
 
+/// That were begun by this process.
+static PROBES: AtomicU32 = AtomicU32::new(0);
+
 async fn look(docker: &Docker, image: &str) -> Result<Engine, ClusterError> {
     let mut said = Vec::new();
     // Its containers go with us, too, and nobody else's: others look into images at the same time.
-    static PROBES: AtomicU32 = AtomicU32::new(0);
     let run = format!("probe-{}-{}", harness::label(), PROBES.fetch_add(1, Ordering::Relaxed));
     let _reaper = Reaper::start(docker, &format!("{LABEL}={run}")).await?;
     for server in SERVERS {
