@@ -190,7 +190,7 @@ mod tests {
         };
         let hears = async {
             let (mut stream, _) = listener.accept().await.expect("a connection");
-            stream.read(&mut [0; 64]).await.expect("a request");
+            stream.read_u8().await.expect("a request");
         };
         let (broken_off, ()) = tokio::join!(asked(), hears);
         assert!(broken_off.starts_with("a request got no answer: "), "{broken_off}");

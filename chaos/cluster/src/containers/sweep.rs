@@ -170,15 +170,15 @@ mod tests {
 
     const NOW: u64 = 2_000_000_000;
 
-    fn labels(run: &str, harness: &str, age: u64) -> Option<HashMap<String, String>> {
+    fn labels(run: &str, harness: &str, age: u64) -> HashMap<String, String> {
         let labels = [(LABEL, run.to_owned()), (HARNESS, harness.to_owned()), (MADE, (NOW - age).to_string())];
-        Some(labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     fn container(run: &str, harness: &str, age: u64, state: ContainerSummaryStateEnum) -> ContainerSummary {
         ContainerSummary {
             id: Some(format!("{run}-1")),
-            labels: labels(run, harness, age),
+            labels: Some(labels(run, harness, age)),
             created: Some((NOW - age).cast_signed()),
             state: Some(state),
             ..ContainerSummary::default()
@@ -186,7 +186,7 @@ mod tests {
     }
 
     fn network(run: &str, harness: &str, age: u64) -> Network {
-        Network { id: Some(format!("{run}-network")), labels: labels(run, harness, age), ..Network::default() }
+        Network { id: Some(format!("{run}-network")), labels: Some(labels(run, harness, age)), ..Network::default() }
     }
 
     fn names(runs: &[Run]) -> Vec<&str> {
