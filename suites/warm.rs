@@ -90,8 +90,9 @@ pub(crate) async fn prepare(warm: &mut Option<Cluster>, set: &Set, otlp: Option<
     *warm = None;
     let (engine, containers) = place(choice).await;
     let options = Options { engine, temp: Some(ground()), logs: None, keep: false, containers };
-    let started = Cluster::start(topology, options).await;
-    *warm = Some(started.unwrap_or_else(|error| panic!("no cluster: {error}")));
+    let cluster = Cluster::start(topology, options).await.unwrap_or_else(|error| panic!("no cluster: {error}"));
+    cluster.swept().iter().for_each(|line| eprintln!("{line}"));
+    *warm = Some(cluster);
     "booted"
 }
 
@@ -141,7 +142,7 @@ pub(crate) async fn place_on(backend: Backend, choice: EngineChoice) -> (Engine,
         cert_path: env::var_os("DOCKER_CERT_PATH").map(PathBuf::from),
     };
     let given = ContainerSettings { docker, redis: given("HOLDFAST_REDIS_IMAGE"), chat: given("HOLDFAST_CHAT_IMAGE") };
-    let pulled = pull_images(choice, &given, &|line| eprintln!("{line}")).await;
+    let pulled = pull_images(choice, &given, &|line| eprintln!("{line}"), &|_| ()).await;
     let containers = pulled.unwrap_or_else(|error| panic!("{error}"));
     let engine = match &containers.redis {
         Some(image) => engine_in(image, choice, &containers.docker).await.unwrap_or_else(|error| panic!("{error}")),

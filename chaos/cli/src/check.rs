@@ -1,9 +1,10 @@
-//! `chaos check <file>`: every mistake in a drill file, a system file or a deployment file, and nothing started.
+//! `chaos check <file>`: every mistake in a drill file, a system file or a deployment file, and nothing started. The
+//! program of a system's command is looked for, too.
 
 use chaos_drill::{Exit, Mistakes, Overrides, System, is_deployment, load, load_deployment};
 use serde_json::json;
 
-use crate::terminal;
+use crate::{environment::Environment, terminal};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -16,17 +17,17 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
-    let mut exit = Exit::Pass;
+    let (environment, mut exit) = (Environment::read(), Exit::Pass);
     for file in &arguments.files {
-        if !check(file, arguments.json) {
+        if !check(file, &environment, arguments.json) {
             exit = Exit::Usage;
         }
     }
     exit
 }
 
-fn check(file: &str, json: bool) -> bool {
-    match title(file) {
+fn check(file: &str, environment: &Environment, json: bool) -> bool {
+    match title(file, environment) {
         Ok(title) if json => terminal::out(&json!({ "file": file, "ok": true, "title": title }).to_string()),
         Ok(title) => terminal::out(&format!("{file}: fine ({title})")),
         Err(mistakes) if json => {
@@ -43,12 +44,15 @@ fn check(file: &str, json: bool) -> bool {
 }
 
 /// A deployment file, a system file, or else a drill.
-fn title(file: &str) -> Result<String, Mistakes> {
+fn title(file: &str, environment: &Environment) -> Result<String, Mistakes> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     if is_deployment(&text) {
         load_deployment(file).map(|deployment| deployment.title)
     } else if System::is_meant(&text) {
-        System::load(file).map(|system| system.title)
+        let system = System::load(file)?;
+        // Without an image it must be there, whichever backend it is for.
+        let missing = system.missing_program(environment.search_path()).filter(|_| system.start.image.is_none());
+        missing.map_or(Ok(system.title), |why| Err(Mistakes::unfit(file, vec![why])))
     } else {
         load(file, &Overrides::default()).map(|drill| drill.title)
     }

@@ -10,7 +10,7 @@ use std::{
 
 use chaos_cluster::EngineChoice;
 use chaos_drill::{
-    Compared, Drill, Exit, Gathered, Mistakes, Overrides, Planted, RunError, Stop, as_html, as_text, load,
+    Compared, Drill, Exit, Gathered, Mistakes, Overrides, Planted, RunError, Stop, System, as_html, as_text, load,
 };
 
 use crate::{
@@ -209,7 +209,7 @@ fn shipped() -> Vec<String> {
     let files = folders.filter(|folder| folder.is_dir()).flat_map(|folder| files_in(&folder));
     let mut files: Vec<_> = files.collect();
     files.sort();
-    [system::REFERENCE.to_owned()].into_iter().chain(files).collect()
+    [System::REFERENCE.to_owned()].into_iter().chain(files).collect()
 }
 
 fn files_in(folder: &Path) -> Vec<String> {

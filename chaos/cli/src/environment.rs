@@ -24,7 +24,7 @@ use chaos_cluster::{
 
 use chaos_drill::System;
 
-use crate::terminal;
+use crate::{progress::Pulling, terminal};
 
 pub(crate) struct Environment {
     places: Places,
@@ -79,7 +79,8 @@ impl Environment {
         choice: EngineChoice,
         system: &System,
     ) -> Result<ContainerSettings, ClusterError> {
-        pull_images(choice, &system.in_containers(&self.containers), &terminal::remark).await
+        let pulling = Pulling::new();
+        pull_images(choice, &system.in_containers(&self.containers), &terminal::remark, &|far| pulling.show(far)).await
     }
 
     /// Whether the official image is here, or can be pulled; `progress` is told why not.
@@ -89,7 +90,8 @@ impl Environment {
         progress: Progress<'_>,
     ) -> Result<bool, ClusterError> {
         let official = ContainerSettings { redis: None, chat: None, ..self.containers.clone() };
-        Ok(pull_images(choice, &official, progress).await?.redis.is_some())
+        let pulling = Pulling::new();
+        Ok(pull_images(choice, &official, progress, &|far| pulling.show(far)).await?.redis.is_some())
     }
 
     /// The engine that containers will run: that of the image, or one of this machine to be packed.

@@ -103,6 +103,39 @@ impl Audience for Heartbeat {
     }
 }
 
+/// How far images are: a line of its own for a person, a heartbeat for a log; nothing of what takes a moment.
+pub(crate) struct Pulling {
+    bar: Option<ProgressBar>,
+    told: Mutex<Instant>,
+}
+
+impl Pulling {
+    pub(crate) fn new() -> Pulling {
+        Pulling { bar: terminal::is_watched().then(ProgressBar::new_spinner), told: Mutex::new(Instant::now()) }
+    }
+
+    /// May be called as often as one likes.
+    pub(crate) fn show(&self, far: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(far.to_owned());
+            return bar.tick();
+        }
+        let mut told = self.told.lock().expect("no panic while held");
+        if told.elapsed() >= HEARTBEAT {
+            *told = Instant::now();
+            terminal::remark(far);
+        }
+    }
+}
+
+impl Drop for Pulling {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn noted(since_load: Option<Duration>, line: &str) -> String {
     match since_load {
         Some(since) => format!("  {:6.2}s  {line}", since.as_secs_f64()),

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the run to heal and end (exit 4), the second ends at once.
+//! Ctrl-C and SIGTERM: the first asks the run to heal and end (exit 4), the second ends at once, as SIGHUP
+//! does, which nothing here handles.
 
 use chaos_drill::Exit;
 use chaos_drill::Stop;
@@ -20,7 +21,8 @@ pub(crate) fn on_signals(stop: Stop) -> std::io::Result<()> {
                 terminal::remark("interrupted: healing and ending; once more ends at once");
                 stop.now("interrupted");
             } else {
-                // Processes die with this one (parent-death signal), so nothing is left behind.
+                // Processes die with this one (parent-death signal); containers go a moment later, by a child that outlives
+                // it. So nothing is left behind.
                 std::process::exit(i32::from(Exit::Aborted.code()));
             }
         }

@@ -2,10 +2,7 @@
 
 use chaos_drill::{Mistakes, System};
 
-/// The reference system by its name.
-pub(crate) const REFERENCE: &str = "holdfast";
-
 /// Reads the file, or gives the reference system where nothing or its name was given.
 pub(crate) fn load(named: &str) -> Result<System, Mistakes> {
-    if named == REFERENCE { Ok(System::reference()) } else { System::load(named) }
+    if named == System::REFERENCE { Ok(System::reference()) } else { System::load(named) }
 }

@@ -144,3 +144,59 @@ fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
     assert!(refused(&[]).contains("`external` needs a deployment: `--deployment FILE`"));
     assert!(refused(&["--yes-this-is", "staging"]).contains("--deployment"));
 }
+
+/// A server that is started by a command of this name.
+const SERVER: &str = r#"format = 1
+title = "a server that is started by a command"
+contract = "at_most_once"
+start = { command = ["no-such-server"] }
+join = { event = "join", arguments = ["{room}"] }
+send = { event = "say", arguments = ["{room}", "{text}"] }
+received = { event = "said", text = "/0" }
+"#;
+
+#[test]
+fn a_check_looks_for_the_program_of_a_command_as_a_drill_does() {
+    let place = place("missing-program");
+    fs::write(place.join("server.toml"), SERVER).expect("a writable folder");
+    let why = "server: `start.command`: no-such-server cannot be run: no folder of $PATH holds such a program";
+    for (arguments, code) in [
+        (&["check", "server.toml"][..], 2),
+        (&["drill", "primary-kill", "--system", "server.toml", "--dry-run"], 70),
+        (&["drill", "primary-kill", "--system", "server.toml"], 70),
+    ] {
+        let output = chaos(&place, arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        assert!(told.contains(why), "{arguments:?}: {told}");
+    }
+    // What an image holds nobody sees, and a program that is there is fine.
+    for start in ["{ command = [\"no-such-server\"], image = \"some/server:1\" }", "{ command = [\"sh\"] }"] {
+        fs::write(place.join("server.toml"), SERVER.replace("{ command = [\"no-such-server\"] }", start))
+            .expect("written");
+        let output = chaos(&place, &["check", "server.toml"]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_misspelt_system_is_answered_with_the_nearest_name() {
+    let place = place("misspelt-system");
+    for arguments in [&["compare", "holdfst"][..], &["drill", "primary-kill", "--system", "holdfst"]] {
+        let output = chaos(&place, arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        let nearest =
+            "holdfst: no file has this name, and it is not `holdfast`, the reference system; did you mean `holdfast`?";
+        assert!(told.contains(nearest), "{told}");
+    }
+}
+
+#[test]
+fn a_key_that_stands_twice_is_named_with_both_its_lines() {
+    let place = place("key-twice");
+    fs::write(place.join("server.toml"), SERVER.to_owned() + "title = \"another\"\n").expect("a writable folder");
+    let output = chaos(&place, &["check", "server.toml"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("server.toml:8:1: `title` is given twice: first in line 2"), "{told}");
+}

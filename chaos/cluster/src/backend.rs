@@ -47,6 +47,11 @@ pub(crate) trait Backend: Send + Sync {
         format!("process {pid}")
     }
 
+    /// What of killed harnesses was found and removed before servers were started here, for people.
+    fn swept(&self) -> &[String] {
+        &[]
+    }
+
     /// The same URL as servers have to write it: loopback of this machine is not theirs when they run in containers.
     fn url_for_servers(&self, url: &str) -> io::Result<String> {
         Ok(url.to_owned())

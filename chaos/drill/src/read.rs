@@ -4,6 +4,8 @@
 //! knows which keys it was asked for, so that what is left over is unknown and its nearest name can be told.
 //! The meaning of the keys is `load.rs`; this file knows none of them.
 
+mod twice;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -59,7 +61,9 @@ impl<'t> Source<'t> {
         let source = Source { text, found: Rc::default() };
         let (top, errors) = DeTable::parse_recoverable(text);
         for error in errors {
-            source.mistake("", error.span().map_or(0, |span| span.start), error.message().to_owned(), None);
+            let span = error.span().unwrap_or_default();
+            let message = twice::told(text, error.message(), &span).unwrap_or_else(|| error.message().to_owned());
+            source.mistake("", span.start, message, None);
         }
         let table = source.table(String::new(), top.span().start, top.into_inner());
         (source, table)

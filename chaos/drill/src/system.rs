@@ -69,8 +69,11 @@ impl Start {
 }
 
 impl System {
+    /// Names the reference system, which is no file.
+    pub const REFERENCE: &str = "holdfast";
+
     pub fn reference() -> System {
-        let read = System::from_text("holdfast.toml", "holdfast", PathBuf::new(), REFERENCE);
+        let read = System::from_text("holdfast.toml", System::REFERENCE, PathBuf::new(), REFERENCE);
         read.unwrap_or_else(|mistakes| unreachable!("a test loads it: {mistakes}"))
     }
 
@@ -100,7 +103,7 @@ impl System {
 
     /// Why its command cannot be run. A program that is named by no path is looked for in `path`, as `$PATH` is written,
     /// unless its own environment says otherwise.
-    pub(crate) fn missing_program(&self, path: &OsStr) -> Option<String> {
+    pub fn missing_program(&self, path: &OsStr) -> Option<String> {
         let program = self.start.command.first().filter(|program| !program.contains('{'))?;
         let own = self.start.env.get("PATH").map(OsStr::new);
         let usual = if self.start.inherit { path } else { OsStr::new(USUAL_PATH) };

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     runtime::{Builder, Handle, Runtime},
-    task::JoinHandle,
+    task::JoinError,
 };
 
 use crate::ClusterError;
@@ -58,14 +58,14 @@ impl Work {
         &self.handle
     }
 
-    pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    pub(crate) fn spawn<T: Send + 'static, W>(&self, work: W) -> impl Future<Output = Result<T, JoinError>> + use<T, W>
+    where
+        W: Future<Output = T> + Send + 'static,
+    {
         let under_way = self.under_way.clone();
-        self.handle.spawn(async move {
-            // All that it holds is gone before it counts as done.
-            let done = work.await;
-            drop(under_way);
-            done
-        })
+        // All that it holds is gone before it counts as done, and so is what came of it, where nobody waits for that.
+        let task = self.handle.spawn(async move { (work.await, under_way) });
+        async move { task.await.map(|(done, _)| done) }
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     /// Long enough that whoever does not wait is past it.
-    const TURNS: usize = 1_000;
+    const TURNS: usize = 100_000;
 
     struct Held(Arc<AtomicBool>);
 
@@ -106,22 +106,24 @@ mod tests {
     #[tokio::test]
     async fn what_was_begun_ends_before_it_is_gone_with_all_that_it_held() {
         let background = Background::start().expect("threads");
-        let [ended, gone] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
-        let (held, ends) = (Held(gone.clone()), ended.clone());
+        let [ended, gone, unwanted] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
+        let (held, made, ends) = (Held(gone.clone()), Held(unwanted.clone()), ended.clone());
         let (begun, begins) = oneshot::channel();
         let waiting = background.work().spawn(async move {
             let _held = held;
             begun.send(()).expect("the test waits");
-            for _ in 0..TURNS {
+            for _ in 0..TURNS / 100 {
                 tokio::task::yield_now().await;
             }
             ends.store(true, Ordering::SeqCst);
+            made
         });
         begins.await.expect("it begins");
         drop(waiting);
         drop(background);
         assert!(ended.load(Ordering::SeqCst), "it was left where it was");
         assert!(gone.load(Ordering::SeqCst), "what it held was left");
+        assert!(unwanted.load(Ordering::SeqCst), "what it made for nobody was left");
     }
 
     #[tokio::test]

@@ -80,6 +80,11 @@ impl Cluster {
         &self.links
     }
 
+    /// What its boot removed of harnesses that were killed, and what it left alone: lines for people.
+    pub fn swept(&self) -> &[String] {
+        self.backend.swept()
+    }
+
     /// Every Redis node, then every chat node.
     pub fn servers(&self) -> Vec<Server> {
         let topology = lock(&self.topology);

@@ -14,6 +14,13 @@ use crate::ClusterError;
 const OLDEST: (u32, u32) = (1, 41);
 /// Where an engine listens that was installed as it comes.
 const USUAL: &str = "/var/run/docker.sock";
+/// What the libraries below say of their own insides; the cause behind it is what matters.
+const PLAIN: [(&str, &str); 4] = [
+    ("failed to initialize a docker client: ", ""),
+    ("Error in the hyper legacy client: ", ""),
+    ("client error (Connect)", "no connection"),
+    ("client error (SendRequest)", "a request got no answer"),
+];
 /// What a folder of certificates holds.
 const CERTIFICATES: [&str; 3] = ["ca.pem", "cert.pem", "key.pem"];
 
@@ -104,6 +111,7 @@ fn unreached(error: &dyn std::error::Error, place: Option<&str>) -> String {
 pub(super) fn sentence(error: &Error) -> String {
     match error {
         Error::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        Error::DockerStreamError { error } => error.trim().to_owned(),
         other => chain(other),
     }
 }
@@ -118,7 +126,7 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    PLAIN.iter().fold(text, |text, (said, plain)| text.replace(said, plain))
 }
 
 /// It does not run, or is not there any more.
@@ -128,6 +136,8 @@ pub(super) fn is_gone(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
     fn told(host: &str, cert_path: Option<&Path>) -> String {
@@ -166,6 +176,27 @@ mod tests {
         let told = told("tcp://there:2376", Some(folder.path()));
         assert!(told.contains("/ca.pem: No such file") && told.contains("/key.pem: No such file"), "{told}");
         assert!(!told.contains("/cert.pem"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_not_there_or_says_nothing_is_told_in_plain_words() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("docker.sock");
+        let listener = tokio::net::UnixListener::bind(&socket).expect("a socket");
+        let asked = async || {
+            let place = socket.to_str().expect("in UTF-8");
+            let docker = Docker::connect_with_unix(place, 5, bollard::API_DEFAULT_VERSION).expect("a client");
+            sentence(&docker.version().await.expect_err("there is no engine"))
+        };
+        let hears = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            stream.read_u8().await.expect("a request");
+        };
+        let (broken_off, ()) = tokio::join!(asked(), hears);
+        assert!(broken_off.starts_with("a request got no answer: "), "{broken_off}");
+        drop(listener);
+        let refused = asked().await;
+        assert!(refused.starts_with("no connection: ") && refused.contains("refused"), "{refused}");
     }
 
     #[test]

@@ -1,19 +1,17 @@
 //! Images: one that was named, or a program of this machine packed with the libraries that it needs and nothing else.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use bollard::{Docker, errors::Error, query_parameters::CreateImageOptionsBuilder};
-use futures_util::StreamExt;
+use bollard::Docker;
 use sha2::{Digest, Sha256};
 use testcontainers::{GenericBuildableImage, runners::AsyncBuilder};
 use tokio::sync::Mutex;
 
-use super::{DockerSettings, sentence};
+use super::{DockerSettings, pull::present};
 use crate::{ClusterError, EngineChoice, EngineName, Server, backend::Launch};
 
 /// What containers are made with, and of which images instead of programs of this machine, packed.
@@ -70,35 +68,13 @@ impl Images {
             return Ok((image, arguments.collect()));
         };
         if packed.insert(name.into(), name.to_owned()).is_none() {
-            present(docker, name).await?;
+            // It was pulled before anything was started, if it was to be.
+            present(docker, name, &|_| ()).await?;
         }
         // A Redis image starts what its command names; a chat node's has an entry point.
         let program = server.is_redis().then(|| launch.program.display().to_string());
         Ok((name.to_owned(), program.into_iter().chain(arguments).collect()))
     }
-}
-
-/// Here already, or pulled.
-pub(super) async fn present(docker: &Docker, name: &str) -> Result<(), ClusterError> {
-    let missing = |error: &Error| ClusterError::Ground(format!("the image {name}: {}", sentence(error)));
-    match docker.inspect_image(name).await {
-        Ok(_) => return Ok(()),
-        Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
-        Err(error) => return Err(missing(&error)),
-    }
-    let options = CreateImageOptionsBuilder::new().from_image(&tagged(name)).build();
-    let mut pulled = docker.create_image(Some(options), None, None);
-    while let Some(step) = pulled.next().await {
-        step.map_err(|error| missing(&error))?;
-    }
-    Ok(())
-}
-
-/// The latest one, where neither a tag nor a digest is named: the engine would pull every tag there is. What comes before
-/// the last slash may have a port, which is no tag.
-fn tagged(name: &str) -> Cow<'_, str> {
-    let last = name.rsplit('/').next().unwrap_or(name);
-    if last.contains([':', '@']) { name.into() } else { format!("{name}:latest").into() }
 }
 
 /// Named by its contents, so that it is made once.
@@ -154,20 +130,6 @@ fn library(line: &str) -> Option<Result<PathBuf, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_without_a_tag_means_the_latest() {
-        for (name, pulled) in [
-            ("redis", "redis:latest"),
-            ("valkey/valkey", "valkey/valkey:latest"),
-            ("host:5000/name", "host:5000/name:latest"),
-            ("host:5000/name:1", "host:5000/name:1"),
-            ("redis:7.2", "redis:7.2"),
-            ("redis@sha256:00ff", "redis@sha256:00ff"),
-        ] {
-            assert_eq!(tagged(name), pulled);
-        }
-    }
 
     #[test]
     fn libraries_are_read_as_ldd_writes_them() {

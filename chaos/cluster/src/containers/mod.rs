@@ -3,17 +3,20 @@
 //! Programs of this machine are packed into images ([`image`]); data directories are mounted at the paths that they have
 //! here, so that what a program is told is true on both sides. Links between nodes go through the same fault proxy as
 //! those of processes: it listens on this machine's address of the network. A child process removes everything by label,
-//! also after a SIGKILL of ours ([`reaper`]).
+//! also after a SIGKILL of ours ([`reaper`]); where that was killed too, the next run does ([`sweep`]).
 //!
 //! Linux only, with an engine on this machine. testcontainers finds the engine and builds images; containers are made
 //! through its client, because its own start can neither give a fixed address nor send a signal.
 
 mod docker;
 mod forward;
+mod harness;
 mod image;
 mod network;
 mod probe;
+mod pull;
 mod reaper;
+mod sweep;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -39,6 +42,7 @@ use futures_util::StreamExt;
 pub use docker::DockerSettings;
 use docker::{connect, is_gone, sentence};
 use forward::forward;
+use harness::labels;
 pub use image::ContainerSettings;
 use image::{Images, official_image};
 use network::Network;
@@ -59,6 +63,7 @@ const LABEL: &str = "holdfast.run";
 pub(crate) struct Land {
     docker: Docker,
     network: Network,
+    swept: Vec<String>,
     /// Dropped at last: it removes everything.
     _reaper: Reaper,
 }
@@ -67,8 +72,10 @@ impl Land {
     pub(crate) async fn take(run: &str, settings: &DockerSettings) -> Result<Land, ClusterError> {
         let docker = connect(settings).await?;
         let reaper = Reaper::start(&docker, &format!("{LABEL}={run}")).await?;
+        // First: it frees subnets.
+        let swept = sweep::sweep(&docker).await;
         let network = Network::create(&docker, run).await?;
-        Ok(Land { docker, network, _reaper: reaper })
+        Ok(Land { docker, network, swept, _reaper: reaper })
     }
 
     /// This machine's address on the private network.
@@ -198,7 +205,7 @@ impl Run {
             // A program of somebody else's finds its files where its image puts it.
             working_dir: launch.folder.is_none().then(|| data.clone()),
             env: Some(launch.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-            labels: Some(HashMap::from([(LABEL.to_owned(), self.land.network.name.clone())])),
+            labels: Some(labels(&self.land.network.name)),
             exposed_ports: Some(exposed),
             host_config: Some(HostConfig {
                 mounts: Some(vec![mount(data)]),
@@ -328,6 +335,10 @@ impl Backend for Containers {
 
     fn place(&self, server: Server) -> Place {
         self.run.place(server)
+    }
+
+    fn swept(&self) -> &[String] {
+        &self.run.land.swept
     }
 
     fn url_for_servers(&self, url: &str) -> io::Result<String> {

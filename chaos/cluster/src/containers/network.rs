@@ -1,6 +1,6 @@
 //! A run's private network, on a subnet that the engine finds free.
 
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use bollard::{
     Docker,
@@ -8,7 +8,7 @@ use bollard::{
     models::{Ipam, IpamConfig, NetworkCreateRequest},
 };
 
-use super::{LABEL, sentence};
+use super::{labels, sentence};
 use crate::ClusterError;
 
 const TRIES: usize = 5;
@@ -55,7 +55,7 @@ async fn settle(docker: &Docker, run: &str) -> Result<Ipv4Addr, Error> {
 async fn create(docker: &Docker, run: &str, told: Option<IpamConfig>) -> Result<(), Error> {
     let request = NetworkCreateRequest {
         name: run.to_owned(),
-        labels: Some(HashMap::from([(LABEL.to_owned(), run.to_owned())])),
+        labels: Some(labels(run)),
         ipam: told.map(|config| Ipam { config: Some(vec![config]), ..Default::default() }),
         ..Default::default()
     };

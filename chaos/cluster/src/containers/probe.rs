@@ -1,6 +1,12 @@
 //! What containers will be made of, found out before the first is made: images, and the engine in one.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use bollard::{
     Docker,
@@ -9,32 +15,39 @@ use bollard::{
     query_parameters::{LogsOptionsBuilder, RemoveContainerOptionsBuilder},
 };
 use futures_util::StreamExt;
-use tokio::time::timeout;
 
-use super::{ContainerSettings, DockerSettings, LABEL, Reaper, connect, image::present, official_image, sentence};
+use super::{
+    ContainerSettings, DockerSettings, LABEL, Reaper, connect, harness, labels, official_image, pull::present, sentence,
+};
 use crate::{ClusterError, Engine, EngineChoice, Progress, engine::announced};
 
-/// A registry that does not answer by then is none.
-const PULL: Duration = Duration::from_mins(2);
 const SERVERS: [&str; 2] = ["redis-server", "valkey-server"];
 
 /// The images that containers will be made of, each pulled when it must be; every one that is nowhere is told at once.
 /// Without a Redis image that was given, it is the official one, or `None` when no registry has that for us: an engine of
-/// this machine is packed then.
+/// this machine is packed then. `live` is told how far it is, again and again.
 pub async fn pull_images(
     choice: EngineChoice,
     given: &ContainerSettings,
     progress: Progress<'_>,
+    live: Progress<'_>,
 ) -> Result<ContainerSettings, ClusterError> {
     let docker = connect(&given.docker).await?;
     let redis = given.redis.as_deref().unwrap_or_else(|| official_image(choice));
+    let far = Mutex::new(BTreeMap::new());
+    let told = |image: &str, text: &str| {
+        let mut far = far.lock().unwrap_or_else(PoisonError::into_inner);
+        far.insert(image.to_owned(), text.to_owned());
+        live(&far.values().map(String::as_str).collect::<Vec<_>>().join("; "));
+    };
+    let pulled = async |image: &str| present(&docker, image, &|text| told(image, text)).await;
     let chat = async {
         match &given.chat {
-            Some(chat) => pulled(&docker, chat).await,
+            Some(chat) => pulled(chat).await,
             None => Ok(()),
         }
     };
-    let (redis_there, chat_there) = tokio::join!(pulled(&docker, redis), chat);
+    let (redis_there, chat_there) = tokio::join!(pulled(redis), chat);
     let packs = given.redis.is_none();
     let missing = redis_there.as_ref().err().filter(|_| !packs).into_iter().chain(chat_there.as_ref().err());
     let missing: Vec<_> = missing.map(ToString::to_string).collect();
@@ -45,11 +58,6 @@ pub async fn pull_images(
         progress(&format!("{error}; an image is made of an engine of this machine"));
     }
     Ok(ContainerSettings { redis: redis_there.is_ok().then(|| redis.to_owned()), ..given.clone() })
-}
-
-async fn pulled(docker: &Docker, name: &str) -> Result<(), ClusterError> {
-    let there = timeout(PULL, present(docker, name)).await;
-    there.unwrap_or_else(|_| Err(ClusterError::Ground(format!("the image {name}: nothing within {PULL:?}"))))
 }
 
 /// What containers would be made with and of. Nothing is pulled, and nothing made.
@@ -111,10 +119,13 @@ pub async fn engine_in(image: &str, choice: EngineChoice, settings: &DockerSetti
     Ok(engine)
 }
 
+/// That were begun by this process.
+static PROBES: AtomicU32 = AtomicU32::new(0);
+
 async fn look(docker: &Docker, image: &str) -> Result<Engine, ClusterError> {
     let mut said = Vec::new();
-    // Its containers go with us, too.
-    let run = format!("probe-{}", std::process::id());
+    // Its containers go with us, too, and nobody else's: others look into images at the same time.
+    let run = format!("probe-{}-{}", harness::label(), PROBES.fetch_add(1, Ordering::Relaxed));
     let _reaper = Reaper::start(docker, &format!("{LABEL}={run}")).await?;
     for server in SERVERS {
         match version(docker, image, server, &run).await {
@@ -134,7 +145,7 @@ async fn version(docker: &Docker, image: &str, server: &str, run: &str) -> Resul
     let body = ContainerCreateBody {
         image: Some(image.to_owned()),
         cmd: Some(vec![server.to_owned(), "--version".to_owned()]),
-        labels: Some(HashMap::from([(LABEL.to_owned(), run.to_owned())])),
+        labels: Some(labels(run)),
         ..Default::default()
     };
     let id = docker.create_container(None, body).await?.id;

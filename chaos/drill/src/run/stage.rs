@@ -91,6 +91,10 @@ impl<'r> Stage<'r> {
         let receiver = Receiver::start(spans.clone(), settings.forward.as_deref()).await?;
         let heal_list = HealList::create(dir.path())?;
         let cluster = Arc::new(cluster(settings, &dir, receiver.endpoint()).await?);
+        for line in cluster.swept() {
+            journal.note(line);
+            audience.note(None, line);
+        }
         let lag = Lag::start(clock);
         let shards = Shards::of(cluster.view().await.shards());
         let (watch, mut tasks) = (Watch::new(shards.clone()), JoinSet::new());

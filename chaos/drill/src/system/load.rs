@@ -41,7 +41,7 @@ use serde_json::Value;
 use super::{Start, System};
 use crate::{
     drill::CONTRACTS,
-    mistake::{Mistakes, nearest},
+    mistake::{Mistake, Mistakes, nearest},
     read::{Source, Table, Wrong},
 };
 
@@ -64,7 +64,7 @@ impl System {
     /// Reads a file.
     pub fn load(file: &str) -> Result<System, Mistakes> {
         let path = Path::new(file);
-        let text = fs::read_to_string(path).map_err(|error| unreadable(file, &error))?;
+        let text = fs::read_to_string(path).map_err(|error| no_such_system(file, &error))?;
         if more_of_a_system(&text) == Ordering::Less {
             return Err(Mistakes::whole(file, "this is a drill file, not a system".to_owned()));
         }
@@ -96,6 +96,15 @@ fn more_of_a_system(text: &str) -> Ordering {
     let (_, top) = Source::open(text);
     let count = |keys: &[&str]| keys.iter().filter(|key| top.has(key)).count();
     (count(&TABLES_OF_EVENTS) + count(&ONLY_OF_SYSTEMS)).cmp(&count(&ONLY_OF_DRILLS))
+}
+
+fn no_such_system(name: &str, error: &std::io::Error) -> Mistakes {
+    if name.contains('/') || Path::new(name).extension().is_some() {
+        return unreadable(name, error);
+    }
+    let message = format!("no file has this name, and it is not `{}`, the reference system", System::REFERENCE);
+    let nearest = nearest(name, [System::REFERENCE]);
+    Mistakes::new(name, vec![Mistake { place: None, message, nearest }])
 }
 
 fn unreadable(file: &str, error: &std::io::Error) -> Mistakes {

@@ -1,20 +1,23 @@
-//! The containers backend where it cannot run: one sentence, the exit code of the harness, and nothing left behind.
+//! The containers backend where it cannot run: one sentence, the exit code of the harness, and nothing left behind; and
+//! what it says of images, before anything runs.
 //!
 //! The Docker engine is a socket of the test that gives the answers which engines give.
 
+mod plans;
+mod pull;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Write},
     os::unix::{
         fs::{MetadataExt, PermissionsExt},
-        net::UnixListener,
+        net::{UnixListener, UnixStream},
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::{Arc, mpsc},
+    process::Command,
+    sync::Arc,
     thread,
-    time::{Duration, Instant},
 };
 
 /// `nobody`, where the tests run as root, who may do everything.
@@ -33,6 +36,18 @@ fn place(name: &str) -> PathBuf {
 
 /// Answers every request by its first line: `GET /version HTTP/1.1`.
 fn engine(place: &Path, answer: impl Fn(&str) -> (u16, &'static str) + Send + Sync + 'static) -> PathBuf {
+    engine_that(place, move |request, stream| {
+        let (status, body) = answer(request);
+        let head = format!("HTTP/1.1 {status} Told\r\nContent-Type: application/json\r\nContent-Length: ");
+        write!(stream, "{head}{}\r\n\r\n{body}", body.len())
+    })
+}
+
+/// The same by writing what it likes.
+fn engine_that(
+    place: &Path,
+    answer: impl Fn(&str, &mut UnixStream) -> io::Result<()> + Send + Sync + 'static,
+) -> PathBuf {
     let socket = place.join("docker.sock");
     let listener = UnixListener::bind(&socket).expect("a socket");
     let answer = Arc::new(answer);
@@ -49,10 +64,7 @@ fn engine(place: &Path, answer: impl Fn(&str) -> (u16, &'static str) + Send + Sy
                     while stream.read_line(&mut line).unwrap_or(0) > 2 {
                         line.clear();
                     }
-                    let (status, body) = answer(&first);
-                    let head = format!("HTTP/1.1 {status} Told\r\nContent-Type: application/json\r\nContent-Length: ");
-                    let told = write!(stream.get_mut(), "{head}{}\r\n\r\n{body}", body.len());
-                    if told.is_err() {
+                    if answer(&first, stream.get_mut()).is_err() {
                         return;
                     }
                 }
@@ -139,37 +151,6 @@ fn a_socket_of_others_is_told_from_one_that_is_not_there() {
 }
 
 #[test]
-fn an_image_that_is_nowhere_is_named_with_the_engines_reason() {
-    let place = place("no-image");
-    let socket = engine(&place, |request| {
-        if request.contains("/version") {
-            (200, NEW)
-        } else if request.contains("/images/create") {
-            (404, r#"{"message":"pull access denied for no-such-image, repository does not exist"}"#)
-        } else {
-            (404, r#"{"message":"No such image: no-such-image:1"}"#)
-        }
-    });
-    let told = refused(&place, &socket, |command| {
-        command.env("HOLDFAST_REDIS_IMAGE", "no-such-image:1");
-    });
-    assert!(told.contains("the image no-such-image:1: pull access denied for no-such-image"), "{told}");
-}
-
-#[test]
-fn every_image_that_is_nowhere_is_named_at_once() {
-    let place = place("no-images");
-    let socket = engine(&place, |request| match request {
-        request if request.contains("/version") => (200, NEW),
-        _ => (404, r#"{"message":"it is nowhere"}"#),
-    });
-    let told = refused(&place, &socket, |command| {
-        command.env("HOLDFAST_REDIS_IMAGE", "no-redis:1").env("HOLDFAST_CHAT_IMAGE", "no-chat:1");
-    });
-    assert!(told.contains("the image no-redis:1: it is nowhere; the image no-chat:1: it is nowhere"), "{told}");
-}
-
-#[test]
 fn variables_of_docker_that_make_no_sense_are_named() {
     let place = place("nonsense-engine");
     let nowhere = place.join("nowhere");
@@ -205,146 +186,6 @@ fn a_port_that_is_none_and_a_certificate_that_is_none_are_errors_of_one_sentence
         });
         assert!(told.contains(host) || told.contains("ca.pem"), "{told}");
     }
-}
-
-/// A registry that does not answer is waited for as long as two minutes.
-#[test]
-fn who_interrupts_a_pull_waits_for_nothing() {
-    const SOON: Duration = Duration::from_secs(30);
-    let place = place("long-pull");
-    let (sender, pulls) = mpsc::channel();
-    let socket = engine(&place, move |request| {
-        if request.contains("/version") {
-            return (200, NEW);
-        }
-        if request.contains("/images/create") {
-            sender.send(()).expect("the test waits");
-            loop {
-                thread::park();
-            }
-        }
-        (404, r#"{"message":"No such image"}"#)
-    });
-    let mut command = drill(Path::new(env!("CARGO_BIN_EXE_chaos")), &place, &socket);
-    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-    pulls.recv_timeout(SOON).expect("it pulls");
-    let interrupted = Instant::now();
-    let sent = Command::new("kill").args(["-INT", &run.id().to_string()]).status().expect("kill");
-    assert!(sent.success());
-    let output = run.wait_with_output().expect("it ends");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(4), "{told}");
-    assert!(interrupted.elapsed() < SOON, "it ended after {:?}", interrupted.elapsed());
-    assert!(told.contains("interrupted; nothing was started"), "{told}");
-    assert!(!place.join("runs").exists(), "a run was left");
-}
-
-/// `docker` and its engine, in which the image of a Redis says what it is; there is no network.
-fn one_image(place: &Path, command: &mut Command) {
-    let docker = place.join("docker");
-    fs::write(&docker, "#!/bin/sh\n[ \"$1\" = info ] && echo this-engine\nexit 0\n").expect("a script");
-    fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).expect("our own");
-    command.env("PATH", format!("{}:/usr/bin:/bin", place.display()));
-    command.env("HOLDFAST_REDIS_IMAGE", "some-redis:1").env("HOLDFAST_CHAT_IMAGE", "some-chat:1");
-}
-
-fn engine_with_images(place: &Path) -> PathBuf {
-    engine(place, |request| match request {
-        request if request.contains("/version") => (200, NEW),
-        request if request.contains("/info") => (200, r#"{"ID":"this-engine"}"#),
-        request if request.contains("/images/some-chat:1") => (404, r#"{"message":"No such image"}"#),
-        request if request.starts_with("GET") && request.contains("/images/") => (200, r#"{"Id":"an-image"}"#),
-        request if request.contains("/images/create") => (200, r#"{"status":"pulled"}"#),
-        request if request.contains("/containers/create") => (201, r#"{"Id":"one","Warnings":[]}"#),
-        request if request.contains("/start") => (204, ""),
-        request if request.contains("/logs") => (200, "\x01\0\0\0\0\0\0\x1fRedis server v=7.2.4 sha=none:0\n"),
-        request if request.starts_with("DELETE") => (204, ""),
-        _ => (500, r#"{"message":"no networks today"}"#),
-    })
-}
-
-#[test]
-fn with_an_image_for_them_no_chat_node_is_looked_for_on_this_machine() {
-    let place = place("only-images");
-    let socket = engine_with_images(&place);
-    let mut command = drill(Path::new(env!("CARGO_BIN_EXE_chaos")), &place, &socket);
-    one_image(&place, &mut command);
-    // One that was given and is not there is an error, if anybody looks.
-    let output = command.env("CHAT_NODE", place.join("nowhere")).output().expect("the binary starts");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(70), "{told}");
-    assert!(told.contains("Redis 7.2.4") && told.contains("no networks today"), "{told}");
-    assert!(!told.contains("the chat node that was given"), "{told}");
-}
-
-#[test]
-fn a_plan_says_what_containers_would_be_made_with_and_of_and_what_is_missing() {
-    let place = place("outlook");
-    let socket = engine_with_images(&place);
-    let plan = |prepare: &dyn Fn(&mut Command)| {
-        let mut command = drill(Path::new(env!("CARGO_BIN_EXE_chaos")), &place, &socket);
-        one_image(&place, &mut command);
-        prepare(&mut command);
-        let output = command.arg("--dry-run").output().expect("the binary starts");
-        let [out, told] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-        (output.status.code(), out, told)
-    };
-    let (code, out, told) = plan(&|_| {});
-    assert_eq!((code, told.as_str()), (Some(0), ""), "{out}");
-    for line in [
-        "engine        any, the one of the image",
-        &format!("containers    of Docker 26.1.5 ({})", socket.display()),
-        "Redis: the image some-redis:1, here",
-        "chat: the image some-chat:1, to be pulled",
-    ] {
-        assert!(out.contains(line), "{line} is not in:\n{out}");
-    }
-    let (code, out, told) = plan(&|command| {
-        command.env_remove("HOLDFAST_CHAT_IMAGE").env("CHAT_NODE", "/nowhere/chat-node");
-    });
-    assert_eq!(code, Some(70), "{out}");
-    assert!(told.contains("the chat node that was given, /nowhere/chat-node: there is no such file"), "{told}");
-    let (code, out, told) = plan(&|command| {
-        command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
-    });
-    assert!(code == Some(70) && out.contains("primary-kill: "), "{out}");
-    assert!(told.contains("no Docker engine") && told.contains("/nowhere/docker.sock"), "{told}");
-    assert!(!place.join("runs").exists(), "a run was left");
-}
-
-#[test]
-fn a_plan_says_that_a_chat_node_is_built_first() {
-    let place = place("unbuilt");
-    let (socket, target) = (engine_with_images(&place), place.join("target/debug"));
-    for folder in [&target, &place.join("system/server")] {
-        fs::create_dir_all(folder).expect("a writable folder");
-    }
-    fs::write(place.join("Cargo.toml"), "").expect("written");
-    let mut command = drill(&chaos_in(&target), &place, &socket);
-    one_image(&place, &mut command);
-    command.env_remove("HOLDFAST_CHAT_IMAGE").env_remove("CHAT_NODE");
-    let output = command.arg("--dry-run").output().expect("the binary starts");
-    let [out, told] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    assert_eq!((output.status.code(), told.as_str()), (Some(0), ""), "{out}");
-    assert!(out.contains("/target/debug/chat-node, built from the workspace first, packed"), "{out}");
-}
-
-#[test]
-fn a_plan_tells_every_image_whose_name_is_none() {
-    let place = place("bad-names");
-    let socket = engine(&place, |request| match request {
-        request if request.contains("/version") => (200, NEW),
-        request if request.contains("/info") => (200, r#"{"ID":"this-engine"}"#),
-        _ => (400, r#"{"message":"invalid reference format"}"#),
-    });
-    let mut command = drill(Path::new(env!("CARGO_BIN_EXE_chaos")), &place, &socket);
-    one_image(&place, &mut command);
-    command.env("HOLDFAST_REDIS_IMAGE", "bad-redis").env("HOLDFAST_CHAT_IMAGE", "bad-chat");
-    let output = command.arg("--dry-run").output().expect("the binary starts");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(70), "{told}");
-    let both = "the image bad-redis: invalid reference format; the image bad-chat: invalid reference format";
-    assert!(told.contains(both), "{told}");
 }
 
 /// It is that command which removes containers when the harness is killed.
