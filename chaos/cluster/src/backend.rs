@@ -170,6 +170,8 @@ impl ProcessState {
 pub(crate) enum Process {
     Running(u32),
     Paused(u32),
+    /// It has ended, and nobody has told yet how.
+    Gone,
     Ended(String),
 }
 
@@ -177,19 +179,19 @@ impl Process {
     pub(crate) fn pid(&self) -> Option<u32> {
         match self {
             Process::Running(pid) | Process::Paused(pid) => Some(*pid),
-            Process::Ended(_) => None,
+            Process::Gone | Process::Ended(_) => None,
         }
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(self, Process::Ended(_))
+        self.pid().is_none()
     }
 
     pub(crate) fn state(&self) -> ProcessState {
         match self {
             Process::Running(_) => ProcessState::Running,
             Process::Paused(_) => ProcessState::Paused,
-            Process::Ended(_) => ProcessState::Ended,
+            Process::Gone | Process::Ended(_) => ProcessState::Ended,
         }
     }
 }
@@ -199,6 +201,7 @@ impl fmt::Display for Process {
         match self {
             Process::Running(pid) => write!(out, "running (pid {pid})"),
             Process::Paused(pid) => write!(out, "stopped (pid {pid}, state T)"),
+            Process::Gone => write!(out, "ended"),
             Process::Ended(how) => write!(out, "{how}"),
         }
     }

@@ -65,9 +65,8 @@ impl Cluster {
     async fn wait_until_ready(&self, server: Server, program: &Program) -> Result<(), ClusterError> {
         let until = Instant::now() + READY;
         loop {
-            let state = self.backend.process(server);
-            if state.has_ended() {
-                return Err(self.did_not_start(server, &program.command, &state));
+            if self.backend.process(server).has_ended() {
+                return Err(self.did_not_start(server, &program.command).await);
             }
             let Err(seen) = self.looks_ready(server, &program.ready).await else { return Ok(()) };
             if Instant::now() > until {

@@ -27,6 +27,8 @@ use crate::{
 const SERVING: Duration = Duration::from_secs(15);
 /// Two seconds of it are Redis's own: it refuses writes so long after its start.
 pub(super) const FORMED: Duration = Duration::from_secs(30);
+/// An engine that has not told by then how a container ended does not.
+const TOLD: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 impl Cluster {
@@ -81,7 +83,7 @@ impl Cluster {
             let failed = |why| Err(self.failed(server, why));
             let state = self.backend.process(server);
             let Some(pid) = state.pid() else {
-                return Err(self.did_not_start(server, &self.options.engine.program, &state));
+                return Err(self.did_not_start(server, &self.options.engine.program).await);
             };
             let seen = match serving(self.backend.place(server).address, &tree::own_ids(pid)).await {
                 Ok(()) => return Ok(()),
@@ -96,7 +98,12 @@ impl Cluster {
     }
 
     /// It ended instead. Without a log the program is all that there is to look at.
-    pub(super) fn did_not_start(&self, server: Server, program: &Path, state: &Process) -> ClusterError {
+    pub(super) async fn did_not_start(&self, server: Server, program: &Path) -> ClusterError {
+        let until = Instant::now() + TOLD;
+        while self.backend.process(server) == Process::Gone && Instant::now() < until {
+            sleep(LOOK_AGAIN).await;
+        }
+        let state = self.backend.process(server);
         let log = self.backend.place(server).log;
         let log = match evidence(&log) {
             nothing if nothing.is_empty() => format!("; it wrote nothing to its log, {}", log.display()),

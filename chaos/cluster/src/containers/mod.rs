@@ -104,7 +104,8 @@ struct Run {
 
 struct Container {
     id: String,
-    pid: u32,
+    /// Once it was started; 0 when it had ended again before anybody looked.
+    pid: Option<u32>,
     /// Once it has ended: how.
     ended: Option<String>,
 }
@@ -160,13 +161,13 @@ impl Run {
         let id =
             self.land.docker.create_container(Some(options), body).await.map_err(|error| failed("made", &error))?.id;
         // Known before it runs: whoever drops this future leaves nothing that is not.
-        self.with(|known| known.insert(server, Container { id: id.clone(), pid: 0, ended: None }));
+        self.with(|known| known.insert(server, Container { id: id.clone(), pid: None, ended: None }));
         self.land.docker.start_container(&id, None).await.map_err(|error| failed("started", &error))?;
         let seen = self.land.docker.inspect_container(&id, None).await.map_err(|error| failed("looked at", &error))?;
         let pid = seen.state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
         self.with(|known| {
             if let Some(container) = known.get_mut(&server) {
-                container.pid = pid;
+                container.pid = Some(pid);
             }
         });
         tokio::spawn(follow(self.land.docker.clone(), id.clone(), self.place(server).log));
@@ -251,14 +252,13 @@ impl Run {
         self.with(|known| match known.get(&server) {
             None => Process::Ended("was never started".to_owned()),
             Some(Container { ended: Some(how), .. }) => Process::Ended(how.clone()),
-            // Made, and not started yet.
-            Some(Container { pid: 0, .. }) => Process::Ended("did not start".to_owned()),
+            Some(Container { pid: None, .. }) => Process::Ended("did not start".to_owned()),
             // The engine tells of an end later than the kernel.
-            Some(Container { pid, .. }) if !fs::exists(format!("/proc/{pid}")).unwrap_or(false) => {
-                Process::Ended("ended".to_owned())
+            Some(Container { pid: Some(pid), .. }) if !fs::exists(format!("/proc/{pid}")).unwrap_or(false) => {
+                Process::Gone
             }
-            Some(Container { pid, .. }) if tree::is_stopped(*pid) => Process::Paused(*pid),
-            Some(Container { pid, .. }) => Process::Running(*pid),
+            Some(Container { pid: Some(pid), .. }) if tree::is_stopped(*pid) => Process::Paused(*pid),
+            Some(Container { pid: Some(pid), .. }) => Process::Running(*pid),
         })
     }
 
