@@ -11,10 +11,11 @@ use std::{
 };
 
 use chaos_cluster::{ChatTopology, Cluster, EngineChoice, Options, RedisTopology, Topology};
+use chaos_drill::Backend;
 
 use crate::{
     wait::{PATIENCE, not_tested},
-    warm::{fresh_seed, ground, in_containers, node_program, place, play, turn},
+    warm::{fresh_seed, ground, in_containers, node_program, place, place_on, play, turn},
 };
 
 /// The last of them is when the cluster is complete.
@@ -40,6 +41,8 @@ const SMALL: &str = "HOLDFAST_HARNESS_SMALL";
 fn a_killed_harness_leaves_nothing_running() {
     // Forming so many clusters beside another scenario would slow that one down beyond its node timeout.
     let _turn = play(turn());
+    // Images are there before anybody is waited for.
+    play(place_on(Backend::Containers, EngineChoice::Any));
     let home = tempfile::tempdir_in(ground()).expect("a directory");
     let mut random = fresh_seed();
     eprintln!("seed {random}");
@@ -71,10 +74,14 @@ fn what_a_harness_left_that_was_killed_with_its_reaper_goes_at_the_next_start_an
     }
     // Whoever boots in containers meanwhile would remove it.
     let _turn = play(turn());
+    // Images are there before anybody is waited for.
+    play(place_on(Backend::Containers, EngineChoice::Any));
     let [killed, live, next] = [(); 3].map(|()| tempfile::tempdir_in(ground()).expect("a directory"));
-    let [dies, lives] = [&killed, &live].map(|home| start_small(home.path(), false));
+    let [mut dies, mut lives] = [&killed, &live].map(|home| start_small(home.path(), false));
     let deadline = Instant::now() + PATIENCE;
     while [&killed, &live].iter().any(|home| of_runs(home.path(), &["ps", "-q"]).is_empty()) {
+        let ended = [&mut dies, &mut lives].map(|harness| harness.0.try_wait().expect("our child"));
+        assert!(ended.iter().all(Option::is_none), "a harness has ended instead: {ended:?}");
         assert!(Instant::now() < deadline, "they have no containers");
         until(Instant::now() + LOOK);
     }

@@ -80,7 +80,8 @@ impl Environment {
         system: &System,
     ) -> Result<ContainerSettings, ClusterError> {
         let pulling = Pulling::new();
-        pull_images(choice, &system.in_containers(&self.containers), &terminal::remark, &|far| pulling.show(far)).await
+        let remark = |line: &str| pulling.aside(|| terminal::remark(line));
+        pull_images(choice, &system.in_containers(&self.containers), &remark, &|far| pulling.show(far)).await
     }
 
     /// Whether the official image is here, or can be pulled; `progress` is told why not.
@@ -91,7 +92,8 @@ impl Environment {
     ) -> Result<bool, ClusterError> {
         let official = ContainerSettings { redis: None, chat: None, ..self.containers.clone() };
         let pulling = Pulling::new();
-        Ok(pull_images(choice, &official, progress, &|far| pulling.show(far)).await?.redis.is_some())
+        let told = |line: &str| pulling.aside(|| progress(line));
+        Ok(pull_images(choice, &official, &told, &|far| pulling.show(far)).await?.redis.is_some())
     }
 
     /// The engine that containers will run: that of the image, or one of this machine to be packed.

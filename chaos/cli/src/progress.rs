@@ -111,7 +111,19 @@ pub(crate) struct Pulling {
 
 impl Pulling {
     pub(crate) fn new() -> Pulling {
-        Pulling { bar: terminal::is_watched().then(ProgressBar::new_spinner), told: Mutex::new(Instant::now()) }
+        let bar = || {
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("a template");
+            ProgressBar::new_spinner().with_style(style)
+        };
+        Pulling { bar: terminal::is_watched().then(bar), told: Mutex::new(Instant::now()) }
+    }
+
+    /// Whatever it writes has a line of its own.
+    pub(crate) fn aside(&self, write: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
     }
 
     /// May be called as often as one likes.

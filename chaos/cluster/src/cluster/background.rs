@@ -91,14 +91,15 @@ mod tests {
 
     use super::*;
 
-    /// Long enough that whoever does not wait is past it.
-    const TURNS: usize = 100_000;
+    const TURNS: usize = 1000;
+    /// So slowly that whoever does not wait is past it.
+    const SLOWLY: Duration = Duration::from_millis(50);
 
     struct Held(Arc<AtomicBool>);
 
     impl Drop for Held {
         fn drop(&mut self) {
-            (0..TURNS).for_each(|_| std::thread::yield_now());
+            std::thread::sleep(SLOWLY);
             self.0.store(true, Ordering::SeqCst);
         }
     }
@@ -112,7 +113,7 @@ mod tests {
         let waiting = background.work().spawn(async move {
             let _held = held;
             begun.send(()).expect("the test waits");
-            for _ in 0..TURNS / 100 {
+            for _ in 0..TURNS {
                 tokio::task::yield_now().await;
             }
             ends.store(true, Ordering::SeqCst);

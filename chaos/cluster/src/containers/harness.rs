@@ -10,6 +10,7 @@ use std::{
     fmt, fs,
     path::Path,
     process,
+    sync::LazyLock,
     time::{Duration, SystemTime},
 };
 
@@ -39,8 +40,8 @@ pub(super) fn labels(run: &str) -> HashMap<String, String> {
 
 /// No other harness has the same, also where nobody will be able to tell whether this one is gone.
 pub(super) fn label() -> String {
-    let unknown = || format!("unknown.{}.{}", process::id(), now().as_nanos());
-    Harness::this().map_or_else(unknown, |harness| harness.to_string())
+    static UNKNOWN: LazyLock<String> = LazyLock::new(|| format!("unknown.{}.{}", process::id(), now().as_nanos()));
+    Harness::this().map_or_else(|| UNKNOWN.clone(), |harness| harness.to_string())
 }
 
 /// Since 1970.

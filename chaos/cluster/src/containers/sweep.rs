@@ -12,7 +12,7 @@ use bollard::{
     models::{ContainerSummary, ContainerSummaryStateEnum, Network},
     query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder},
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join_all, stream};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -51,16 +51,16 @@ pub(super) async fn sweep(docker: &Docker) -> Vec<String> {
         Ok((containers, networks)) => runs(containers, networks, now().as_secs()),
         Err(error) => return vec![format!("what killed harnesses left cannot be looked for: {}", sentence(&error))],
     };
-    let Some(here) = Harness::this() else { return Vec::new() };
-    let (gone, strange) = sorted(runs, &here, now().as_secs());
-    let (mut removed, mut failed) = (Vec::new(), Vec::new());
-    for run in gone {
-        let (done, why) = remove(docker, run).await;
-        removed.push(done);
-        failed.extend(why);
-    }
-    let swept = (!removed.is_empty()).then(|| swept(&removed, &failed));
-    swept.into_iter().chain((!strange.is_empty()).then(|| left_alone(&strange))).collect()
+    let (gone, strange) = sorted(runs, Harness::this().as_ref(), now().as_secs());
+    let (removed, failed): (Vec<_>, Vec<_>) =
+        join_all(gone.into_iter().map(|run| remove(docker, run))).await.into_iter().unzip();
+    // A reaper that is at the same may have been faster.
+    let removed: Vec<_> = removed.into_iter().filter(Run::holds_something).collect();
+    let failed: Vec<_> = failed.into_iter().flatten().collect();
+    let swept = (!removed.is_empty()).then(|| swept(&removed));
+    let stuck = (!failed.is_empty()).then(|| stuck(&failed));
+    let strange = (!strange.is_empty()).then(|| left_alone(&strange));
+    swept.into_iter().chain(stuck).chain(strange).collect()
 }
 
 async fn list(docker: &Docker) -> Result<(Vec<ContainerSummary>, Vec<Network>), Error> {
@@ -97,11 +97,18 @@ fn runs(containers: Vec<ContainerSummary>, networks: Vec<Network>, now: u64) -> 
     runs.into_values().collect()
 }
 
-/// Those of harnesses that are gone, and those of which nobody here can tell, for long.
-fn sorted(runs: Vec<Run>, here: &Harness, now: u64) -> (Vec<Run>, Vec<Run>) {
-    let known = |run: &Run| run.harness.as_ref().is_some_and(|harness| harness.is_known_to(here));
+impl Run {
+    fn holds_something(&self) -> bool {
+        !self.containers.is_empty() || !self.networks.is_empty()
+    }
+}
+
+/// Those of harnesses that are gone, and those of which nobody here can tell, for long. `here`: where it is known.
+fn sorted(runs: Vec<Run>, here: Option<&Harness>, now: u64) -> (Vec<Run>, Vec<Run>) {
+    let both = |run: &Run| run.harness.clone().zip(here);
+    let known = |run: &Run| both(run).is_some_and(|(harness, here)| harness.is_known_to(here));
     let (known, strange): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(known);
-    let is_gone = |run: &Run| run.harness.as_ref().is_some_and(|harness| harness.is_gone(here)) && !run.is_starting;
+    let is_gone = |run: &Run| both(run).is_some_and(|(harness, here)| harness.is_gone(here)) && !run.is_starting;
     let is_old = |run: &Run| now.saturating_sub(run.made) > OLD;
     (known.into_iter().filter(is_gone).collect(), strange.into_iter().filter(is_old).collect())
 }
@@ -122,10 +129,11 @@ async fn remove(docker: &Docker, run: Run) -> (Run, Option<String>) {
             Ok(()) => done.containers.push(id),
             // Somebody else is at the same.
             Err(error) if is_gone(&error) => {}
-            Err(error) => why = Some(sentence(&error)),
+            Err(error) => why = Some(format!("{}: {}", done.name, sentence(&error))),
         }
     }
-    let until = Instant::now() + FREE_WITHIN;
+    // Of one whose containers went before nobody is at work there.
+    let until = if done.containers.is_empty() { Instant::now() } else { Instant::now() + FREE_WITHIN };
     for id in networks {
         loop {
             match docker.remove_network(&id).await {
@@ -135,7 +143,7 @@ async fn remove(docker: &Docker, run: Run) -> (Run, Option<String>) {
                     sleep(LOOK_AGAIN).await;
                     continue;
                 }
-                Err(error) => why = Some(sentence(&error)),
+                Err(error) => why = Some(format!("{}: {}", done.name, sentence(&error))),
             }
             break;
         }
@@ -143,14 +151,19 @@ async fn remove(docker: &Docker, run: Run) -> (Run, Option<String>) {
     (done, why)
 }
 
-fn swept(removed: &[Run], failed: &[String]) -> String {
-    let failed = if failed.is_empty() { String::new() } else { format!("; not all of it: {}", failed.join("; ")) };
-    format!("removed what harnesses left that are gone: {}{failed}", counted(removed))
+fn swept(removed: &[Run]) -> String {
+    format!("removed what harnesses left that are gone: {}", counted(removed))
+}
+
+fn stuck(failed: &[String]) -> String {
+    format!("what harnesses left that are gone cannot be removed: {}", failed.join("; "))
 }
 
 fn left_alone(strange: &[Run]) -> String {
     format!(
-        "left alone, since its harness ran elsewhere or before a boot, and cannot be told to be gone: {}, a day old or          older; when nobody needs it: `docker rm -f -v` and `docker network rm` what `--filter label={LABEL}=NAME` finds",
+        "left alone, since its harness ran elsewhere, before a boot or in an earlier version, and cannot be told to be gone: \
+         {}, a day old or older; when nobody needs it: `docker rm -f -v` and `docker network rm` what \
+         `--filter label={LABEL}=NAME` finds",
         counted(strange)
     )
 }
@@ -219,15 +232,20 @@ mod tests {
             network("lately-alone-elsewhere", &elsewhere, young),
             Network { labels: Some(HashMap::from([(LABEL.to_owned(), "ageless".to_owned())])), ..Network::default() },
         ];
-        let (gone, strange) = sorted(runs(containers, networks, NOW), &here, NOW);
+        let made = || runs(containers.clone(), networks.clone(), NOW);
+        let (gone, strange) = sorted(made(), Some(&here), NOW);
         assert_eq!(names(&gone), ["alone", "gone", "unstarted"]);
         assert_eq!(names(&strange), ["alone-elsewhere", "earlier-version", "elsewhere"]);
         assert_eq!(gone[1].containers, ["gone-1"]);
         assert_eq!(gone[1].networks, ["gone-network"]);
-        let told = swept(&gone, &["it is busy".to_owned()]);
-        let both = "2 containers and 2 networks of alone, gone, unstarted; not all of it: it is busy";
-        assert_eq!(told, format!("removed what harnesses left that are gone: {both}"));
+        let both = "2 containers and 2 networks of alone, gone, unstarted";
+        assert_eq!(swept(&gone), format!("removed what harnesses left that are gone: {both}"));
         let told = left_alone(&strange[..1]);
-        assert!(told.contains("0 containers and 1 network of alone-elsewhere, a day old"), "{told}");
+        assert!(told.contains(": 0 containers and 1 network of alone-elsewhere, a day old or older; when"), "{told}");
+
+        // Where nobody knows who we are, nobody is known to be gone.
+        let (gone, strange) = sorted(made(), None, NOW);
+        assert_eq!(names(&gone), [""; 0]);
+        assert_eq!(names(&strange), ["alone-elsewhere", "earlier-version", "elsewhere", "live"]);
     }
 }

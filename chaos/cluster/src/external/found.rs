@@ -15,11 +15,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::lookup_host, time::timeout};
+use tokio::{
+    net::lookup_host,
+    time::{Instant, sleep, timeout},
+};
 
 use super::deployment::{Act, Deployment, Endpoint};
 use crate::{
-    Engine, EngineKind, RedisTopology, Server, Shard, http,
+    Engine, EngineKind, RedisTopology, Server, Shard, View, http,
     look::{self, Directory, answers},
     resp::{self, Login, RespValue},
 };
@@ -28,6 +31,9 @@ use crate::{
 pub const USUAL_PATH: &str = "/bin:/usr/bin";
 /// Each server has so long to answer.
 const ANSWER: Duration = Duration::from_secs(3);
+/// A cluster that is not level by then is not about to be.
+const SETTLED: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const QUESTIONS: &[&[&str]] = &[
     &["CLUSTER", "MYID"],
     &["CLUSTER", "NODES"],
@@ -103,7 +109,7 @@ impl Deployment {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let view = look::at_all(&Arc::new(directory.clone())).await;
+        let view = settled(&Arc::new(directory.clone())).await;
         let shards = view.shards();
         wrong.extend(view.unlevel().map(|why| format!("the Redis Cluster is not level: {why}")));
         wrong.extend(uneven(&shards));
@@ -179,6 +185,18 @@ fn is_nowhere(folder: &Path, program: &str, path: &OsStr) -> Option<String> {
 async fn resolve(endpoint: &Endpoint) -> io::Result<SocketAddr> {
     let mut addresses = lookup_host((endpoint.host.as_str(), endpoint.port)).await?;
     addresses.next().ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Gossip of what has just happened may be under way.
+async fn settled(directory: &Arc<Directory>) -> View {
+    let until = Instant::now() + SETTLED;
+    loop {
+        let view = look::at_all(directory).await;
+        if view.unlevel().is_none() || Instant::now() >= until {
+            return view;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// The error is the second half of a sentence.

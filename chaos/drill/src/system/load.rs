@@ -31,6 +31,7 @@ use std::{
     cmp::Ordering,
     collections::BTreeMap,
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -99,7 +100,8 @@ fn more_of_a_system(text: &str) -> Ordering {
 }
 
 fn no_such_system(name: &str, error: &std::io::Error) -> Mistakes {
-    if name.contains('/') || Path::new(name).extension().is_some() {
+    let is_a_path = name.contains('/') || Path::new(name).extension().is_some();
+    if is_a_path || error.kind() != ErrorKind::NotFound {
         return unreadable(name, error);
     }
     let message = format!("no file has this name, and it is not `{}`, the reference system", System::REFERENCE);
