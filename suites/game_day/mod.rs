@@ -7,7 +7,11 @@ mod refused;
 mod staging;
 mod verbs;
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
 use chaos_checkers::Outcome;
 use chaos_cluster::Server;
@@ -152,8 +156,20 @@ fn what_cannot_be_put_back_is_told_with_the_command_to_run() {
         let gone = gone.unwrap_or_else(|| panic!("nobody is gone: {ended}"));
         assert!(ended.contains(&format!("{gone}: ./ask-in-vain start {gone}")), "{ended}");
         staging.write_program("ask-in-vain", ASK_AND_GO);
-        let script = Command::new("sh").arg(staging.latest().join("put-back.sh")).status().expect("a shell");
-        assert!(script.success());
+        // Whether another has its slots is for a person to say.
+        let put_back = |answer: &str| {
+            let mut script = Command::new("sh");
+            script.arg(staging.latest().join("put-back.sh")).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut script = script.spawn().expect("a shell");
+            script.stdin.take().expect("piped").write_all(answer.as_bytes()).expect("it asks");
+            let said = script.wait_with_output().expect("our child");
+            (said.status.success(), String::from_utf8_lossy(&said.stdout).into_owned())
+        };
+        let (whole, said) = put_back("\n");
+        assert!(!whole && said.ends_with(&format!("{gone} was not started\n")), "{said}");
+        staging.operate_once().await;
+        assert_eq!(staging.pids()[&gone], None, "started without an answer");
+        assert!(put_back("y\n").0);
         staging.operate_once().await;
         assert_eq!(staging.restarted(), [gone]);
     });

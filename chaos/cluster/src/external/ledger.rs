@@ -55,11 +55,11 @@ impl Ledger {
                 _ => Ok(()),
             };
         }
-        let lines = out.iter().filter_map(|(server, out)| back(of, *server, out.by));
+        let lines = out.iter().filter_map(|(server, out)| Some(line(*server, &back(of, *server, out.by)?, out.by)));
         let folder = quoted(&of.folder.display().to_string());
         let text = format!(
-            "#!/bin/sh\n# Puts back in {} what a drill that did not end by itself has left.\n# A primary is started only \
-             when another has its slots (CLUSTER NODES), or it may wipe its replicas.\ncd {folder} || exit\n{}\n",
+            "#!/bin/sh\n# Puts back in {} what a drill that did not end by itself has left.\ncd {folder} || exit\nleft=0\n{}\n\
+             exit $left\n",
             of.name,
             lines.collect::<Vec<_>>().join("\n")
         );
@@ -68,6 +68,23 @@ impl Ledger {
         fs::File::open(&next)?.sync_all()?;
         fs::rename(next, &self.script)
     }
+}
+
+/// A Redis that was a primary and comes back before another has its slots may wipe its replicas: a person has to look.
+pub(super) fn must_be_looked_at(server: Server, by: Act) -> bool {
+    server.is_redis() && by.undone_by() == Some(Act::Start)
+}
+
+/// Of the script.
+fn line(server: Server, back: &str, by: Act) -> String {
+    if !must_be_looked_at(server, by) {
+        return format!("{back} || left=1");
+    }
+    format!(
+        "printf '%s' 'Do CLUSTER NODES of the others show {server} as a replica, or another primary with its slots? If \
+         not, it may wipe its replicas. Start it? [y/N] '\nread -r answer\nif [ \"$answer\" = y ]; then\n  {back} || \
+         left=1\nelse\n  echo '{server} was not started'\n  left=1\nfi"
+    )
 }
 
 /// The command that puts it back.

@@ -178,7 +178,9 @@ impl External {
                 // By a supervisor, or by a command that came late.
                 let _ = self.is_back(server);
             } else if let Some(line) = ledger::back(deployment, server, out.by) {
-                left.push(format!("{server}: {line}"));
+                let only =
+                    if ledger::must_be_looked_at(server, out.by) { " (only when another has its slots)" } else { "" };
+                left.push(format!("{server}: {line}{only}"));
             }
         }
         left
