@@ -141,6 +141,8 @@ async fn who_goes_offline_queues_and_comes_back_with_nothing_lost_doubled_or_swa
     let mut bob = Reader::open(&browser, &format!("http://{}/", server.address)).await;
     ann.sign_in("ann", "lobby").await;
     bob.sign_in("bob", "lobby").await;
+    // What is said before he is there is nothing to him.
+    bob.connected().await;
     ann.say("before").await;
     bob.sees(&["before"]).await;
 
