@@ -8,6 +8,7 @@ use std::{
 use bollard::{Docker, errors::Error};
 use testcontainers::core::client::docker_client_instance;
 
+use super::seen::{UNSEEN, is_engine_elsewhere};
 use crate::ClusterError;
 
 /// The oldest API that this was run on.
@@ -85,6 +86,9 @@ pub(crate) async fn connect(settings: &DockerSettings) -> Result<Docker, Cluster
     if is_old(&api) {
         let (major, minor) = OLDEST;
         return Err(ground(format!("it speaks API {api:?}; {major}.{minor} (Docker 20.10) or later is needed")));
+    }
+    if is_engine_elsewhere(settings.place()).await {
+        return Err(ground(UNSEEN.to_owned()));
     }
     Ok(docker)
 }

@@ -16,6 +16,7 @@ mod network;
 mod probe;
 mod pull;
 mod reaper;
+mod seen;
 mod sweep;
 
 use std::{
@@ -48,6 +49,7 @@ use image::{Images, official_image};
 use network::Network;
 pub use probe::{ContainersOutlook, ImageOutlook, containers_outlook, engine_in, pull_images};
 use reaper::Reaper;
+use seen::{UNSEEN, is_elsewhere, is_here};
 
 use crate::{
     ClusterError, Server,
@@ -163,8 +165,10 @@ impl Run {
         // Known before it runs: whoever drops this future leaves nothing that is not.
         self.with(|known| known.insert(server, Container { id: id.clone(), pid: None, ended: None }));
         self.land.docker.start_container(&id, None).await.map_err(|error| failed("started", &error))?;
-        let seen = self.land.docker.inspect_container(&id, None).await.map_err(|error| failed("looked at", &error))?;
-        let pid = seen.state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+        let pid = self.runs_as(&id).await.map_err(|error| failed("looked at", &error))?;
+        if is_elsewhere(pid, || async { self.runs_as(&id).await.unwrap_or(0) }).await {
+            return Err(ClusterError::Ground(format!("{server} runs, but {UNSEEN}")));
+        }
         self.with(|known| {
             if let Some(container) = known.get_mut(&server) {
                 container.pid = Some(pid);
@@ -173,6 +177,12 @@ impl Run {
         tokio::spawn(follow(self.land.docker.clone(), id.clone(), self.place(server).log));
         tokio::spawn(wait(self.land.docker.clone(), id, server, self.known.clone()));
         Ok(())
+    }
+
+    /// By the engine's word; 0 when it has ended.
+    async fn runs_as(&self, id: &str) -> Result<u32, bollard::errors::Error> {
+        let seen = self.land.docker.inspect_container(id, None).await?;
+        Ok(seen.state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0))
     }
 
     async fn body(&self, server: Server, launch: &Launch) -> Result<ContainerCreateBody, ClusterError> {
@@ -202,6 +212,7 @@ impl Run {
         Ok(ContainerCreateBody {
             image: Some(image),
             cmd: Some(command),
+            // Not the image's own user: ours may stop what a shell there started, and remove what is written.
             user: Some(format!("{}:{}", nix::unistd::getuid(), nix::unistd::getgid())),
             // A program of somebody else's finds its files where its image puts it.
             working_dir: launch.folder.is_none().then(|| data.clone()),
@@ -254,9 +265,7 @@ impl Run {
             Some(Container { ended: Some(how), .. }) => Process::Ended(how.clone()),
             Some(Container { pid: None, .. }) => Process::Ended("did not start".to_owned()),
             // The engine tells of an end later than the kernel.
-            Some(Container { pid: Some(pid), .. }) if !fs::exists(format!("/proc/{pid}")).unwrap_or(false) => {
-                Process::Gone
-            }
+            Some(Container { pid: Some(pid), .. }) if !is_here(*pid) => Process::Gone,
             Some(Container { pid: Some(pid), .. }) if tree::is_stopped(*pid) => Process::Paused(*pid),
             Some(Container { pid: Some(pid), .. }) => Process::Running(*pid),
         })

@@ -11,7 +11,7 @@ use std::{
 use bollard::{
     Docker,
     errors::Error,
-    models::ContainerCreateBody,
+    models::{ContainerCreateBody, HostConfig},
     query_parameters::{LogsOptionsBuilder, RemoveContainerOptionsBuilder},
 };
 use futures_util::StreamExt;
@@ -133,12 +133,24 @@ async fn look(docker: &Docker, image: &str) -> Result<Engine, ClusterError> {
                 Some((kind, version)) => {
                     return Ok(Engine { program: server.into(), kind, version, library_path: None });
                 }
-                None => said.push(format!("`{server} --version` says {:?}", text.trim())),
+                None => said.push(format!("`{server} --version` says {:?}", gist(&text))),
             },
             Err(error) => said.push(sentence(&error)),
         }
     }
-    Err(ClusterError::Ground(format!("the image {image} holds no Redis or Valkey server: {}", said.join("; "))))
+    // What its entry point makes of a command is the image's own affair.
+    Err(ClusterError::Ground(format!(
+        "the image {image} holds no Redis or Valkey server that its command can name (one whose entry point is the server \
+         itself is not taken): {}",
+        said.join("; ")
+    )))
+}
+
+/// Of what was said instead: the line that names an error, else the first. A stack trace has many more.
+fn gist(text: &str) -> &str {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.clone().next().unwrap_or_default();
+    lines.find(|line| line.to_lowercase().contains("error")).unwrap_or(first)
 }
 
 async fn version(docker: &Docker, image: &str, server: &str, run: &str) -> Result<String, bollard::errors::Error> {
@@ -146,6 +158,8 @@ async fn version(docker: &Docker, image: &str, server: &str, run: &str) -> Resul
         image: Some(image.to_owned()),
         cmd: Some(vec![server.to_owned(), "--version".to_owned()]),
         labels: Some(labels(run)),
+        // None is needed, and an engine may have no bridge of its own.
+        host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..Default::default() }),
         ..Default::default()
     };
     let id = docker.create_container(None, body).await?.id;
@@ -163,4 +177,18 @@ async fn version(docker: &Docker, image: &str, server: &str, run: &str) -> Resul
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     docker.remove_container(&id, Some(options)).await?;
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_an_image_says_instead_one_line_is_told() {
+        let trace =
+            "node:internal/modules/cjs/loader:1148\n  throw err;\n  ^\n\nError: Cannot find module '/x'\n    at y\n";
+        assert_eq!(gist(trace), "Error: Cannot find module '/x'");
+        assert_eq!(gist("\n  usage: chat [flags]  \n  --listen\n"), "usage: chat [flags]");
+        assert_eq!(gist(" \n"), "");
+    }
 }

@@ -152,7 +152,13 @@ fn speaks(top: &mut Table<'_>) -> Speaks {
 
 fn start(mut table: Table<'_>) -> Option<Start> {
     let command = table.list("command", |text| known_marks(text, &start_marks()));
-    let image = table.text("image");
+    let image = table.text("image").filter(|name| match not_an_image(name) {
+        None => true,
+        Some(why) => {
+            table.wrong_at("image", Wrong::new(format!("{name:?} is no image's name: {why}")));
+            false
+        }
+    });
     if !table.has("command") && !table.has("image") {
         table.wrong("`start` needs a `command` or an `image`".to_owned());
     }
@@ -165,6 +171,40 @@ fn start(mut table: Table<'_>) -> Option<Start> {
     table.done();
     let (command, arguments) = (command.unwrap_or_default(), arguments.unwrap_or_default());
     (!command.is_empty() || image.is_some()).then_some(Start { command, image, arguments, env, inherit })
+}
+
+/// `[registry[:port]/]name[:tag][@digest]`, as an engine reads it.
+fn not_an_image(text: &str) -> Option<&'static str> {
+    if text.is_empty() || text.contains(char::is_whitespace) {
+        return Some("expected one word, registry/name:tag");
+    }
+    let (named, digest) = text.split_once('@').unwrap_or((text, "sha256:0"));
+    // A colon before the last slash is a port's.
+    let name = named.rfind('/').map_or(0, |slash| slash + 1);
+    let (path, tag) = match named[name..].find(':') {
+        Some(colon) => (&named[..name + colon], &named[name + colon + 1..]),
+        None => (named, "latest"),
+    };
+    let is_registry = |part: &str| part == "localhost" || part.contains(|c: char| ".:".contains(c) || c.is_uppercase());
+    let repository = match path.split_once('/') {
+        Some((first, rest)) if !first.is_empty() && is_registry(first) => rest,
+        _ => path,
+    };
+    if repository.contains(char::is_uppercase) {
+        return Some("what stands before its tag must be lower case");
+    }
+    let is_part = |part: &str| {
+        let ends = part.starts_with(alphanumeric) && part.ends_with(alphanumeric);
+        ends && part.chars().all(|c| alphanumeric(c) || "._-".contains(c))
+    };
+    let is_tag = !tag.starts_with(['.', '-']) && tag.chars().all(|c| alphanumeric(c) || "._-".contains(c));
+    let is_digest = digest.split_once(':').is_some_and(|(kind, sum)| !kind.is_empty() && !sum.is_empty());
+    let sound = repository.split('/').all(is_part) && !tag.is_empty() && is_tag && is_digest;
+    (!sound).then_some("expected registry/name:tag, or registry/name@digest")
+}
+
+fn alphanumeric(c: char) -> bool {
+    c.is_ascii_alphanumeric()
 }
 
 fn env(table: Table<'_>) -> BTreeMap<String, String> {

@@ -190,6 +190,42 @@ fn a_mark_that_is_not_closed_is_told_where_it_stands_and_is_not_missed_too() {
 }
 
 #[test]
+fn an_image_has_a_name_that_an_engine_takes() {
+    let named = |name: &str| read(&PLAIN.replace("[start]", &format!("[start]\nimage = {name:?}")));
+    let lower = "what stands before its tag must be lower case";
+    for (name, why) in [
+        ("", "expected one word"),
+        ("UPPER x", "expected one word"),
+        (" x", "expected one word"),
+        ("UPPER", lower),
+        ("me/Chat:1", lower),
+        ("Host:5000/me/Chat", lower),
+        ("x:", "expected registry/name:tag"),
+        ("x/", "expected registry/name:tag"),
+        ("/x", "expected registry/name:tag"),
+        ("x:1:2", "expected registry/name:tag"),
+        ("x@", "expected registry/name:tag"),
+        ("https://x/y", "expected registry/name:tag"),
+        ("{name}", "expected registry/name:tag"),
+    ] {
+        let told = named(name).expect_err("it has a mistake").to_string();
+        let expected = format!("x.toml:7:9: `start.image`: {name:?} is no image's name: {why}");
+        assert!(told.starts_with(&expected) && told.ends_with("\n1 mistake; nothing was started"), "{told}");
+    }
+    for name in [
+        "x",
+        "me/chat:V1.2-rc_3",
+        "localhost/x",
+        "Registry.Example:5000/team/chat:1",
+        "HOST/chat",
+        "x@sha256:0123",
+        "host:5000/x_y.z-a:1@sha256:0123",
+    ] {
+        assert_eq!(named(name).expect("a sound file").start.image.as_deref(), Some(name));
+    }
+}
+
+#[test]
 fn an_event_has_a_name() {
     for (table, event) in [("join", "enter"), ("send", "say"), ("received", "said")] {
         let told = mistakes(&PLAIN.replace(&format!("{event:?}"), r#""""#));
