@@ -67,7 +67,7 @@ fn the_mistakes_of_all_files_of_a_command_are_told_at_once() {
 #[test]
 fn a_command_that_is_not_in_the_search_path_is_told_before_anything_is_looked_for() {
     let place = place("no-command");
-    let sound = ONE.replace("{}", "{ command = [\"nosuchprogram\"] }").replace("{text}", "{room} {text}");
+    let sound = ONE.replace("{}", "{ command = [\"nosuchprogram\", \"{listen}\"] }").replace("{text}", "{room} {text}");
     fs::write(place.join("one.toml"), format!("connect = {{ auth = \"{{room}}\" }}\n{sound}")).expect("written");
     for how in ["--dry-run", "--keep"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
@@ -149,7 +149,7 @@ fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
 const SERVER: &str = r#"format = 1
 title = "a server that is started by a command"
 contract = "at_most_once"
-start = { command = ["no-such-server"] }
+start = { command = ["no-such-server"], env = { AT = "{listen}" } }
 join = { event = "join", arguments = ["{room}"] }
 send = { event = "say", arguments = ["{room}", "{text}"] }
 received = { event = "said", text = "/0" }
@@ -171,8 +171,8 @@ fn a_check_looks_for_the_program_of_a_command_as_a_drill_does() {
         assert!(told.contains(why), "{arguments:?}: {told}");
     }
     // What an image holds nobody sees, and a program that is there is fine.
-    for start in ["{ command = [\"no-such-server\"], image = \"some/server:1\" }", "{ command = [\"sh\"] }"] {
-        fs::write(place.join("server.toml"), SERVER.replace("{ command = [\"no-such-server\"] }", start))
+    for command in ["command = [\"no-such-server\"], image = \"some/server:1\"", "command = [\"sh\"]"] {
+        fs::write(place.join("server.toml"), SERVER.replace("command = [\"no-such-server\"]", command))
             .expect("written");
         let output = chaos(&place, &["check", "server.toml"]);
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));

@@ -167,7 +167,9 @@ fn what_cannot_be_read_gives_no_cause_for_a_second_mistake() {
         unread(r#"arguments = ["{room}", { text = "{text}" }]"#, "arguments = 5"),
         unread(r#"command   = ["node", "server.js"]"#, r#"command = ["{nod}"]"#),
         unread("[join]", "[jion]"),
-        mistakes("format = 1\ntitle = \"x\"\ncontract = \"at_most_once\"\nspeaks = \"contrct\"\nstart.image = \"x\""),
+        mistakes(
+            "format = 1\ntitle = \"x\"\ncontract = \"at_most_once\"\nspeaks = \"contrct\"\nstart.command = [\"x\", \"{listen}\"]",
+        ),
     ] {
         assert!(told.ends_with("\n1 mistake; nothing was started"), "{told}");
     }
@@ -186,6 +188,25 @@ fn a_mark_that_is_not_closed_is_told_where_it_stands_and_is_not_missed_too() {
     }
     for text in ["a {", "{ port", "{Port", "{port }"] {
         read(&PLAIN.replace(r#""--port""#, &format!("{text:?}"))).expect("it is text");
+    }
+}
+
+#[test]
+fn a_node_is_told_where_it_listens() {
+    let start = r#"arguments = ["--port", "{port}"]"#;
+    let told = mistakes(&PLAIN.replace(start, r#"arguments = ["--name", "{name}"]"#));
+    let why = "x.toml:6:1: `start`: no {listen} and no {port} is in `command`, `arguments` or `env`";
+    assert!(told.contains(why) && told.ends_with("\n1 mistake; nothing was started"), "{told}");
+    for text in [
+        PLAIN.replace(start, r#"arguments = ["--at={listen}"]"#),
+        PLAIN.replace(start, "").replace("\"server.js\"", "\"server.js\", \"-p{port}\""),
+        PLAIN.replace(start, "").replace("REDIS =", "PORT = \"{port}\", REDIS ="),
+        PLAIN
+            .replace(start, "")
+            .replace("command   = [\"node\", \"server.js\"]", "image = \"x:1\"")
+            .replace("REDIS =", "PORT = \"{port}\", REDIS ="),
+    ] {
+        read(&text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     }
 }
 
