@@ -200,3 +200,32 @@ fn a_key_that_stands_twice_is_named_with_both_its_lines() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("server.toml:8:1: `title` is given twice: first in line 2"), "{told}");
 }
+
+#[test]
+fn systems_of_a_comparison_run_where_it_says_and_each_once() {
+    let place = place("compared-where");
+    let image = SERVER.replace("command = [\"no-such-server\"]", "image = \"some/server:1\"");
+    fs::write(place.join("image.toml"), image).expect("a writable folder");
+    fs::write(place.join("server.toml"), SERVER).expect("written");
+    fs::create_dir(place.join("other")).expect("a writable folder");
+    fs::write(place.join("other/server.toml"), SERVER).expect("written");
+    let refused = |arguments: &[&str]| {
+        let output = chaos(&place, &[&["compare"], arguments].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        told
+    };
+    let told = refused(&["image.toml"]);
+    assert!(told.contains("image is an image and no command: it needs `--backend containers`"), "{told}");
+    let told = refused(&["--backend", "containers", "image.toml", "server.toml"]);
+    assert!(told.contains("server names no `start.image`") && !told.contains("image is an image"), "{told}");
+    let told = refused(&["server.toml", "holdfast", "other/server.toml", "holdfast"]);
+    for twice in [
+        "other/server.toml: the system server is given twice: as server.toml and as other/server.toml",
+        "holdfast: the system holdfast is given twice: as holdfast and as holdfast",
+    ] {
+        assert!(told.contains(twice), "{twice} is not in:\n{told}");
+    }
+    assert!(told.ends_with("\n2 mistakes; nothing was started\n"), "{told}");
+    assert!(refused(&["--backend", "external", "holdfast"]).contains("invalid value 'external'"));
+}
