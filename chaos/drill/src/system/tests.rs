@@ -300,6 +300,17 @@ fn a_system_that_does_not_fit_the_drill_is_refused_by_name() {
     let refused = |overrides| with(PLAIN, overrides).expect_err("refused").to_string();
     let fence = refused(Overrides { fence: Some(Fence::None), ..Overrides::default() });
     assert!(fence.contains("`--fence` is a setting of the reference system; x has no such thing"), "{fence}");
+    for (drill, setting) in [("no-fence", "fence`: `none`"), ("pubsub-primary-kill", "delivery`: `pubsub`")] {
+        let system = |text: &str| Overrides { system: Some(read(text).expect("a sound file")), ..Overrides::default() };
+        let told = load(drill, &system(PLAIN)).expect_err("refused").to_string();
+        let why = format!("`cluster.{setting} is a setting of the reference system; x has no such thing\n1 mistake");
+        assert!(told.starts_with(&format!("{drill}:1")) && told.contains(&why), "{told}");
+        // One that is told is what the drill is about.
+        let has = PLAIN.replace("REDIS =", "FENCE = \"{fence}\", DELIVERY = \"{delivery}\", REDIS =");
+        let plan = crate::Plan::of(load(drill, &system(&has)).expect("they fit"), None, String::new()).to_string();
+        let shown = setting.replace(['`', ':'], "");
+        assert!(plan.contains(&shown), "{shown} is not in:\n{plan}");
+    }
     let containers = refused(Overrides { backend: Some(Backend::Containers), ..Overrides::default() });
     assert!(containers.contains("x names no `start.image`, which the backend `containers` needs"), "{containers}");
     let image = PLAIN.replace("command   = [\"node\", \"server.js\"]", "image = \"x:1\"");
