@@ -111,9 +111,6 @@ fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
     let place = place("no-deployment");
     let guide = include_str!("../../../docs/game-day.md").split("```toml\n").nth(1).expect("the guide's file");
     let shown = guide.split("```").next().unwrap_or_default();
-    fs::write(place.join("staging.toml"), shown).expect("a writable folder");
-    let checked = chaos(&place, &["check", "staging.toml"]);
-    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));
     let nowhere = [
         ("redis://10.0.0.", "redis://127.0.0.1:1"),
         (":6379", ""),
@@ -133,8 +130,8 @@ fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
     };
     let told = refused(&["--deployment", "nowhere.toml"]);
     for part in [
-        "./chat cannot be run: No such file",
-        "the command for `kill`: shh cannot be run: no folder of $PATH holds such a program",
+        "`commands.chat.kill`, `commands.chat.start`: ./chat cannot be run: No such file",
+        "`commands.redis.kill`: shh cannot be run: no folder of $PATH holds such a program",
         "chat-3 at 127.0.0.3:3000 does not answer",
         "14 mistakes",
     ] {
@@ -143,6 +140,36 @@ fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
     assert!(!told.contains(": sh cannot"), "{told}");
     assert!(refused(&[]).contains("`external` needs a deployment: `--deployment FILE`"));
     assert!(refused(&["--yes-this-is", "staging"]).contains("--deployment"));
+}
+
+#[test]
+fn a_check_looks_for_the_files_that_a_deployment_names_and_asks_no_server() {
+    let place = place("missing-files");
+    let guide = include_str!("../../../docs/game-day.md").split("```toml\n").nth(1).expect("the guide's file");
+    fs::write(place.join("staging.toml"), guide.split("```").next().unwrap_or_default()).expect("a writable folder");
+    let check = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+        let output = command.args(["check", "staging.toml"]).current_dir(&place).env("PATH", &place).output();
+        let output = output.expect("the binary starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, told) = check();
+    let nowhere = "cannot be run: no folder of $PATH holds such a program";
+    for part in [
+        "staging.toml: `commands.chat.kill`, `commands.chat.start`: ./chat cannot be run: No such file",
+        &format!("staging.toml: `commands.redis.kill`, `commands.redis.start`: ssh {nowhere}"),
+        &format!("staging.toml: `commands.redis-9.kill`, `commands.redis-9.start`: docker {nowhere}"),
+        "/redis.password: No such file",
+        "4 mistakes; nothing was started",
+    ] {
+        assert!(told.contains(part), "{part} is not in:\n{told}");
+    }
+    assert_eq!((code, told.matches("staging.toml: `redis.password_file`: ").count()), (Some(2), 1), "{told}");
+    for program in ["chat", "ssh", "docker"] {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_chaos"), place.join(program)).expect("a writable folder");
+    }
+    fs::write(place.join("redis.password"), "secret\n").expect("written");
+    assert_eq!(check(), (Some(0), String::new()));
 }
 
 /// A server that is started by a command of this name.
