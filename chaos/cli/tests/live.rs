@@ -137,6 +137,32 @@ fn an_interrupt_while_a_fault_bites_heals_it_and_leaves_it_in_the_record() {
 }
 
 #[test]
+fn a_matrix_that_is_ended_or_killed_ends_its_drill_which_heals() {
+    for (signal, code) in [("TERM", Some(4)), ("KILL", None)] {
+        let place = Place::new(&format!("matrix-{signal}"));
+        let mut matrix = Command::new(env!("CARGO_BIN_EXE_chaos"));
+        matrix
+            .args(["matrix", "drill.toml", "--engines", "valkey-9.1,redis-8.2", "--runs", "runs"])
+            .current_dir(&place.0);
+        let matrix = matrix.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let of_run = |name: &str| {
+            fs::read_to_string(place.0.join("runs/valkey-9.1/drill/latest").join(name)).unwrap_or_default()
+        };
+        until("a fault is on", || of_run("heal.json").contains("\"pause\""));
+        let sent = Command::new("kill").args([&format!("-{signal}"), &matrix.id().to_string()]).status().expect("kill");
+        assert!(sent.success());
+        // The drill has the same pipe, so it has ended, too.
+        let (ended, told) = ended(matrix);
+        assert_eq!(ended, code, "{told}");
+        assert!(told.contains("interrupted; everything is healed"), "{told}");
+        assert_eq!(of_run("heal.json").trim(), "[]");
+        let verdict: Value = serde_json::from_str(&of_run("verdict.json")).expect("a verdict.json");
+        assert_eq!(verdict["outcome"], "aborted");
+        assert!(!place.0.join("runs/redis-8.2").exists(), "the next began: {told}");
+    }
+}
+
+#[test]
 fn a_chat_node_that_ends_at_once_is_named_with_its_program() {
     let place = Place::new("no-node");
     let (code, told) = ended(place.drill(&[("CHAT_NODE", Path::new("/bin/false"))]));
