@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread::sleep,
@@ -171,6 +172,23 @@ fn a_chat_node_that_ends_at_once_is_named_with_its_program() {
         assert!(told.contains(words), "{words:?} in:\n{told}");
     }
     place.says("harness", "chat-1 did not start");
+}
+
+#[test]
+fn a_node_that_listens_elsewhere_is_told_with_the_address_that_was_tried() {
+    let place = Place::new("listens-elsewhere");
+    let system = r#"format = 1
+title = "a server that listens nowhere"
+contract = "at_most_once"
+speaks = "contract"
+start = { command = ["sh", "-c", "sleep 600", "{listen}"] }
+"#;
+    fs::write(place.0.join("deaf.toml"), system).expect("a writable folder");
+    let (code, told) = ended(place.drill_with(&["--system", "deaf.toml"], &[]));
+    assert_eq!(code, Some(70), "{told}");
+    let tried = told.split_once("chat-1 is not ready at 127.").and_then(|(_, rest)| rest.split_once(" after 20s: "));
+    let why = tried.filter(|(address, _)| format!("127.{address}").parse::<SocketAddr>().is_ok());
+    assert!(why.is_some_and(|(_, why)| why.starts_with("Connection refused")), "{told}");
 }
 
 /// Nodes run in folders of their own, and the file of the system lies in another.
