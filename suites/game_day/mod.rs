@@ -147,7 +147,7 @@ fn what_cannot_be_put_back_is_told_with_the_command_to_run() {
             fs::read_to_string(&file).expect("a file").replace("\"./ask\", \"start\"", "\"./ask-in-vain\", \"start\"");
         fs::write(&file, broken).expect("written");
         let refused = staging.drill(&file, DRILL).await.expect_err("there is no such program").to_string();
-        assert!(refused.contains("the command for `start`: ./ask-in-vain cannot be run: No such file"), "{refused}");
+        assert!(refused.contains(".start`: ./ask-in-vain cannot be run: No such file"), "{refused}");
         staging.write_program("ask-in-vain", "#!/bin/sh\necho nobody hears; exit 1\n");
         let drill = staging.drill(&file, DRILL).await.unwrap_or_else(|wrong| panic!("{wrong}"));
         let ended = staging.play(drill, Stop::default()).await.expect_err("nobody started it").to_string();

@@ -1,5 +1,5 @@
 //! `chaos check <file>`: every mistake in a drill file, a system file or a deployment file, and nothing started. The
-//! program of a system's command is looked for, too.
+//! program of a system's command is looked for, too, and so are the programs and the password file of a deployment.
 
 use chaos_drill::{Exit, Mistakes, Overrides, System, is_deployment, load, load_deployment};
 use serde_json::json;
@@ -47,7 +47,9 @@ fn check(file: &str, environment: &Environment, json: bool) -> bool {
 fn title(file: &str, environment: &Environment) -> Result<String, Mistakes> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     if is_deployment(&text) {
-        load_deployment(file).map(|deployment| deployment.title)
+        let deployment = load_deployment(file)?;
+        let missing = deployment.missing_files(Some(environment.search_path()));
+        if missing.is_empty() { Ok(deployment.title) } else { Err(Mistakes::unfit(file, missing)) }
     } else if System::is_meant(&text) {
         let system = System::load(file)?;
         // Without an image it must be there, whichever backend it is for.

@@ -1,6 +1,7 @@
 //! `chaos compare [system …]`: the same drill on several systems, one after the other, and one table.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     fmt::Display,
     ops::RangeInclusive,
@@ -10,11 +11,13 @@ use std::{
 
 use chaos_cluster::EngineChoice;
 use chaos_drill::{
-    Compared, Drill, Exit, Gathered, Mistakes, Overrides, Planted, RunError, Stop, System, as_html, as_text, load,
+    Backend, Compared, Drill, Exit, Gathered, Mistakes, Overrides, Planted, RunError, Stop, System, as_html, as_text,
+    load,
 };
+use clap::builder::PossibleValuesParser;
 
 use crate::{
-    drill::{How, perform},
+    drill::{How, choose, perform},
     environment::Environment,
     stop, system, terminal,
 };
@@ -42,6 +45,9 @@ pub(crate) struct Arguments {
     /// How many chat nodes
     #[arg(long, value_name = "N", value_parser = |text: &str| Ok::<_, Infallible>(nodes(text)))]
     nodes: Option<Given<u8>>,
+    /// Where the systems run; one that is an image and no command needs `containers`
+    #[arg(long, value_parser = PossibleValuesParser::new([Backend::Processes, Backend::Containers].map(Backend::as_str)))]
+    backend: Option<String>,
     /// Where run directories and compare.html go
     #[arg(long, value_name = "FOLDER", default_value = "target/drills")]
     runs: PathBuf,
@@ -82,8 +88,16 @@ impl Arguments {
     fn drills(&self) -> Result<Vec<(String, Drill)>, Gathered> {
         let named = if self.systems.is_empty() { shipped() } else { self.systems.clone() };
         let (mut wrong, mut drills) = (self.wrong_options(), Vec::new());
+        let mut files: BTreeMap<String, String> = BTreeMap::new();
         for file in named {
             let system = wrong.note(system::load(&file));
+            // Its runs and its row would stand in for each other's.
+            if let Some(System { name, .. }) = &system
+                && let Some(before) = files.insert(name.clone(), file.clone())
+            {
+                let why = format!("the system {name} is given twice: as {before} and as {file}");
+                wrong.note::<()>(Err(Mistakes::unfit(&file, vec![why])));
+            }
             let drill = wrong.note(load(&self.drill, &Overrides { system, ..self.settings() }));
             drills.extend(drill.map(|drill| (file, drill)));
         }
@@ -108,7 +122,8 @@ impl Arguments {
     fn settings(&self) -> Overrides {
         let engine = value(self.engine.as_ref()).map(|engine| engine.to_string());
         let (seed, chat_nodes) = (value(self.seed.as_ref()), value(self.nodes.as_ref()));
-        Overrides { seed, engine, chat_nodes, ..Overrides::default() }
+        let backend = choose(Backend::NAMES, self.backend.as_deref());
+        Overrides { seed, engine, chat_nodes, backend, ..Overrides::default() }
     }
 
     /// The command that does the same again.
@@ -231,10 +246,11 @@ mod tests {
     #[test]
     fn what_does_the_same_again_has_every_setting() {
         let Command { arguments } =
-            Command::parse_from(["compare", "x.toml", "--engine", "redis-7.0", "--nodes", "4", "--seed", "9"]);
+            Command::parse_from("compare x.toml --engine redis-7.0 --nodes 4 --backend containers --seed 9".split(' '));
+        let settings = "primary-kill --engine redis-7.0 --nodes 4 --backend containers";
         let again = arguments.again(&["x.toml".to_owned()]);
-        assert_eq!(again, "chaos compare --drill primary-kill --engine redis-7.0 --nodes 4 --seed 9 x.toml");
+        assert_eq!(again, format!("chaos compare --drill {settings} --seed 9 x.toml"));
         let alone = arguments.again_alone("x.toml");
-        assert_eq!(alone, "chaos drill primary-kill --engine redis-7.0 --nodes 4 --system x.toml");
+        assert_eq!(alone, format!("chaos drill {settings} --system x.toml"));
     }
 }

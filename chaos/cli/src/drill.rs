@@ -114,7 +114,7 @@ impl Arguments {
     }
 }
 
-fn choose<T: Copy>(known: &[(&str, T)], given: Option<&str>) -> Option<T> {
+pub(crate) fn choose<T: Copy>(known: &[(&str, T)], given: Option<&str>) -> Option<T> {
     known.iter().find(|(name, _)| Some(*name) == given).map(|(_, value)| *value)
 }
 

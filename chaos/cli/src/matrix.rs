@@ -4,19 +4,25 @@
 //! The table is read from the stored runs.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     sync::{Mutex, PoisonError},
 };
 
 use chaos_checkers::{Promotion, Question};
 use chaos_cluster::{EngineChoice, EngineName};
-use chaos_drill::{EngineSeen, Exit, Gathered, Judged, Overrides, load, rejudge};
+use chaos_drill::{EngineSeen, Exit, Gathered, Judged, Overrides, Stop, load, rejudge};
 use clap::builder::PossibleValuesParser;
+use nix::{
+    errno::Errno,
+    sys::{prctl, signal},
+    unistd::{Pid, getpid, getppid},
+};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
-use crate::{environment::Environment, terminal};
+use crate::{environment::Environment, stop, terminal};
 
 const DRILLS: [&str; 4] = ["primary-kill", "primary-pause", "node-kill", "rolling-restart"];
 const CONTAINERS: &str = "containers";
@@ -68,25 +74,42 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
     if let Some(why) = &left_out {
         terminal::remark(why);
     }
-    let mut rows = Vec::new();
-    for (drill, name) in names {
-        for engine in &engines {
-            terminal::remark(&format!("{name} on {engine}"));
-            let runs = arguments.runs.join(engine);
-            match play(drill, engine, &arguments.backend, &runs) {
-                Ok(exit) => rows.push(row(&name, engine, exit, &runs.join(&name).join("latest"))),
-                Err(error) => return terminal::refuse(&format!("chaos cannot run itself: {error}"), Exit::Harness),
-            }
-        }
-    }
+    // On this very thread: each run is told when the thread ends that started it.
+    let played = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(arguments.play_all(&names, &engines)),
+        Err(error) => Err(format!("cannot start the runtime: {error}")),
+    };
+    let (rows, cut_short) = match played {
+        Ok(played) => played,
+        Err(why) => return terminal::refuse(&why, Exit::Harness),
+    };
     terminal::out(&if arguments.json { as_json(&rows).to_string() } else { table(&rows) });
     if let Some(why) = &left_out {
         terminal::remark(why);
     }
-    rows.iter().map(|row| row.exit).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Pass)
+    let ends = rows.iter().map(|row| row.exit).chain(cut_short.then_some(Exit::Aborted));
+    ends.max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Pass)
 }
 
 impl Arguments {
+    /// Every drill on every engine, and whether somebody asked to stop before the last.
+    async fn play_all(&self, names: &[(&String, String)], engines: &[String]) -> Result<(Vec<Row>, bool), String> {
+        let (stop, mut rows) = (Stop::default(), Vec::new());
+        stop::on_signals(stop.clone()).map_err(|error| format!("cannot listen for Ctrl-C: {error}"))?;
+        for ((drill, name), engine) in names.iter().flat_map(|named| engines.iter().map(move |engine| (named, engine)))
+        {
+            if stop.reason().is_some() {
+                break;
+            }
+            terminal::remark(&format!("{name} on {engine}"));
+            let runs = self.runs.join(engine);
+            let exit = play(drill, engine, &self.backend, &runs, &stop).await;
+            let exit = exit.map_err(|error| format!("chaos cannot run itself: {error}"))?;
+            rows.push(row(name, engine, exit, &runs.join(name).join("latest")));
+        }
+        Ok((rows, stop.reason().is_some()))
+    }
+
     /// What to run on, and, when nobody named engines, why one of them is left out.
     fn engines(&self) -> Result<(Vec<String>, Option<String>), String> {
         if !self.engines.is_empty() {
@@ -119,14 +142,38 @@ fn no_image_of(name: EngineName) -> Result<Option<String>, String> {
 }
 
 /// Its own report would hide the table; it is in the run directory.
-fn play(drill: &str, engine: &str, backend: &str, runs: &Path) -> std::io::Result<Exit> {
+async fn play(drill: &str, engine: &str, backend: &str, runs: &Path, stop: &Stop) -> io::Result<Exit> {
     let mut command = Command::new(env::current_exe()?);
     command.args(["drill", drill, "--engine", engine, "--backend", backend, "--runs"]).arg(runs);
     // One image is one engine.
     command.env_remove("HOLDFAST_REDIS_IMAGE");
-    let code = command.stdin(Stdio::null()).stdout(Stdio::null()).status()?.code();
+    let mut run = ended_with_this_thread(&mut command).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    let ended = tokio::select! {
+        ended = run.wait() => ended?,
+        _ = stop.asked() => {
+            if let Some(id) = run.id() {
+                signal::kill(Pid::from_raw(id.cast_signed()), signal::SIGTERM)?;
+            }
+            // It heals.
+            run.wait().await?
+        }
+    };
+    let code = ended.code();
     // Ended by a signal, it said nothing.
     Ok(Exit::ALL.into_iter().find(|exit| code == Some(i32::from(exit.code()))).unwrap_or(Exit::Harness))
+}
+
+/// Told to end when this thread ends, whatever ends it. In a process group of its own, so that a Ctrl-C reaches it once, by
+/// this program: the second would end it at once.
+fn ended_with_this_thread(command: &mut Command) -> &mut Command {
+    let parent = getpid();
+    let bind = move || {
+        prctl::set_pdeathsig(signal::SIGTERM)?;
+        // It may have died before the signal was set.
+        if getppid() == parent { Ok(()) } else { Err(Errno::ESRCH.into()) }
+    };
+    // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid, no allocation, no lock.
+    unsafe { command.process_group(0).pre_exec(bind) }
 }
 
 fn row(drill: &str, engine: &str, exit: Exit, run: &Path) -> Row {

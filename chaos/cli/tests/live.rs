@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread::sleep,
@@ -137,6 +138,32 @@ fn an_interrupt_while_a_fault_bites_heals_it_and_leaves_it_in_the_record() {
 }
 
 #[test]
+fn a_matrix_that_is_ended_or_killed_ends_its_drill_which_heals() {
+    for (signal, code) in [("TERM", Some(4)), ("KILL", None)] {
+        let place = Place::new(&format!("matrix-{signal}"));
+        let mut matrix = Command::new(env!("CARGO_BIN_EXE_chaos"));
+        matrix
+            .args(["matrix", "drill.toml", "--engines", "valkey-9.1,redis-8.2", "--runs", "runs"])
+            .current_dir(&place.0);
+        let matrix = matrix.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let of_run = |name: &str| {
+            fs::read_to_string(place.0.join("runs/valkey-9.1/drill/latest").join(name)).unwrap_or_default()
+        };
+        until("a fault is on", || of_run("heal.json").contains("\"pause\""));
+        let sent = Command::new("kill").args([&format!("-{signal}"), &matrix.id().to_string()]).status().expect("kill");
+        assert!(sent.success());
+        // The drill has the same pipe, so it has ended, too.
+        let (ended, told) = ended(matrix);
+        assert_eq!(ended, code, "{told}");
+        assert!(told.contains("interrupted; everything is healed"), "{told}");
+        assert_eq!(of_run("heal.json").trim(), "[]");
+        let verdict: Value = serde_json::from_str(&of_run("verdict.json")).expect("a verdict.json");
+        assert_eq!(verdict["outcome"], "aborted");
+        assert!(!place.0.join("runs/redis-8.2").exists(), "the next began: {told}");
+    }
+}
+
+#[test]
 fn a_chat_node_that_ends_at_once_is_named_with_its_program() {
     let place = Place::new("no-node");
     let (code, told) = ended(place.drill(&[("CHAT_NODE", Path::new("/bin/false"))]));
@@ -145,6 +172,23 @@ fn a_chat_node_that_ends_at_once_is_named_with_its_program() {
         assert!(told.contains(words), "{words:?} in:\n{told}");
     }
     place.says("harness", "chat-1 did not start");
+}
+
+#[test]
+fn a_node_that_listens_elsewhere_is_told_with_the_address_that_was_tried() {
+    let place = Place::new("listens-elsewhere");
+    let system = r#"format = 1
+title = "a server that listens nowhere"
+contract = "at_most_once"
+speaks = "contract"
+start = { command = ["sh", "-c", "sleep 600", "{listen}"] }
+"#;
+    fs::write(place.0.join("deaf.toml"), system).expect("a writable folder");
+    let (code, told) = ended(place.drill_with(&["--system", "deaf.toml"], &[]));
+    assert_eq!(code, Some(70), "{told}");
+    let tried = told.split_once("chat-1 is not ready at 127.").and_then(|(_, rest)| rest.split_once(" after 20s: "));
+    let why = tried.filter(|(address, _)| format!("127.{address}").parse::<SocketAddr>().is_ok());
+    assert!(why.is_some_and(|(_, why)| why.starts_with("Connection refused")), "{told}");
 }
 
 /// Nodes run in folders of their own, and the file of the system lies in another.

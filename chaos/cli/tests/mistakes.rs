@@ -67,7 +67,7 @@ fn the_mistakes_of_all_files_of_a_command_are_told_at_once() {
 #[test]
 fn a_command_that_is_not_in_the_search_path_is_told_before_anything_is_looked_for() {
     let place = place("no-command");
-    let sound = ONE.replace("{}", "{ command = [\"nosuchprogram\"] }").replace("{text}", "{room} {text}");
+    let sound = ONE.replace("{}", "{ command = [\"nosuchprogram\", \"{listen}\"] }").replace("{text}", "{room} {text}");
     fs::write(place.join("one.toml"), format!("connect = {{ auth = \"{{room}}\" }}\n{sound}")).expect("written");
     for how in ["--dry-run", "--keep"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
@@ -111,9 +111,6 @@ fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
     let place = place("no-deployment");
     let guide = include_str!("../../../docs/game-day.md").split("```toml\n").nth(1).expect("the guide's file");
     let shown = guide.split("```").next().unwrap_or_default();
-    fs::write(place.join("staging.toml"), shown).expect("a writable folder");
-    let checked = chaos(&place, &["check", "staging.toml"]);
-    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));
     let nowhere = [
         ("redis://10.0.0.", "redis://127.0.0.1:1"),
         (":6379", ""),
@@ -133,8 +130,8 @@ fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
     };
     let told = refused(&["--deployment", "nowhere.toml"]);
     for part in [
-        "./chat cannot be run: No such file",
-        "the command for `kill`: shh cannot be run: no folder of $PATH holds such a program",
+        "`commands.chat.kill`, `commands.chat.start`: ./chat cannot be run: No such file",
+        "`commands.redis.kill`: shh cannot be run: no folder of $PATH holds such a program",
         "chat-3 at 127.0.0.3:3000 does not answer",
         "14 mistakes",
     ] {
@@ -145,11 +142,41 @@ fn a_deployment_that_cannot_be_drilled_is_refused_with_all_that_is_wrong() {
     assert!(refused(&["--yes-this-is", "staging"]).contains("--deployment"));
 }
 
+#[test]
+fn a_check_looks_for_the_files_that_a_deployment_names_and_asks_no_server() {
+    let place = place("missing-files");
+    let guide = include_str!("../../../docs/game-day.md").split("```toml\n").nth(1).expect("the guide's file");
+    fs::write(place.join("staging.toml"), guide.split("```").next().unwrap_or_default()).expect("a writable folder");
+    let check = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+        let output = command.args(["check", "staging.toml"]).current_dir(&place).env("PATH", &place).output();
+        let output = output.expect("the binary starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, told) = check();
+    let nowhere = "cannot be run: no folder of $PATH holds such a program";
+    for part in [
+        "staging.toml: `commands.chat.kill`, `commands.chat.start`: ./chat cannot be run: No such file",
+        &format!("staging.toml: `commands.redis.kill`, `commands.redis.start`: ssh {nowhere}"),
+        &format!("staging.toml: `commands.redis-9.kill`, `commands.redis-9.start`: docker {nowhere}"),
+        "/redis.password: No such file",
+        "4 mistakes; nothing was started",
+    ] {
+        assert!(told.contains(part), "{part} is not in:\n{told}");
+    }
+    assert_eq!((code, told.matches("staging.toml: `redis.password_file`: ").count()), (Some(2), 1), "{told}");
+    for program in ["chat", "ssh", "docker"] {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_chaos"), place.join(program)).expect("a writable folder");
+    }
+    fs::write(place.join("redis.password"), "secret\n").expect("written");
+    assert_eq!(check(), (Some(0), String::new()));
+}
+
 /// A server that is started by a command of this name.
 const SERVER: &str = r#"format = 1
 title = "a server that is started by a command"
 contract = "at_most_once"
-start = { command = ["no-such-server"] }
+start = { command = ["no-such-server"], env = { AT = "{listen}" } }
 join = { event = "join", arguments = ["{room}"] }
 send = { event = "say", arguments = ["{room}", "{text}"] }
 received = { event = "said", text = "/0" }
@@ -171,8 +198,8 @@ fn a_check_looks_for_the_program_of_a_command_as_a_drill_does() {
         assert!(told.contains(why), "{arguments:?}: {told}");
     }
     // What an image holds nobody sees, and a program that is there is fine.
-    for start in ["{ command = [\"no-such-server\"], image = \"some/server:1\" }", "{ command = [\"sh\"] }"] {
-        fs::write(place.join("server.toml"), SERVER.replace("{ command = [\"no-such-server\"] }", start))
+    for command in ["command = [\"no-such-server\"], image = \"some/server:1\"", "command = [\"sh\"]"] {
+        fs::write(place.join("server.toml"), SERVER.replace("command = [\"no-such-server\"]", command))
             .expect("written");
         let output = chaos(&place, &["check", "server.toml"]);
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
@@ -199,4 +226,33 @@ fn a_key_that_stands_twice_is_named_with_both_its_lines() {
     let output = chaos(&place, &["check", "server.toml"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("server.toml:8:1: `title` is given twice: first in line 2"), "{told}");
+}
+
+#[test]
+fn systems_of_a_comparison_run_where_it_says_and_each_once() {
+    let place = place("compared-where");
+    let image = SERVER.replace("command = [\"no-such-server\"]", "image = \"some/server:1\"");
+    fs::write(place.join("image.toml"), image).expect("a writable folder");
+    fs::write(place.join("server.toml"), SERVER).expect("written");
+    fs::create_dir(place.join("other")).expect("a writable folder");
+    fs::write(place.join("other/server.toml"), SERVER).expect("written");
+    let refused = |arguments: &[&str]| {
+        let output = chaos(&place, &[&["compare"], arguments].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        told
+    };
+    let told = refused(&["image.toml"]);
+    assert!(told.contains("image is an image and no command: it needs `--backend containers`"), "{told}");
+    let told = refused(&["--backend", "containers", "image.toml", "server.toml"]);
+    assert!(told.contains("server names no `start.image`") && !told.contains("image is an image"), "{told}");
+    let told = refused(&["server.toml", "holdfast", "other/server.toml", "holdfast"]);
+    for twice in [
+        "other/server.toml: the system server is given twice: as server.toml and as other/server.toml",
+        "holdfast: the system holdfast is given twice: as holdfast and as holdfast",
+    ] {
+        assert!(told.contains(twice), "{twice} is not in:\n{told}");
+    }
+    assert!(told.ends_with("\n2 mistakes; nothing was started\n"), "{told}");
+    assert!(refused(&["--backend", "external", "holdfast"]).contains("invalid value 'external'"));
 }

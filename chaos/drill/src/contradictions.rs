@@ -64,6 +64,9 @@ pub(crate) fn of(drill: &Drill, places: &Places, unread: &Unread) -> Vec<Mistake
     if can_be_read(&["cluster", "workload"]) {
         found.extend(workload(drill));
     }
+    if can_be_read(&["cluster"]) {
+        found.extend(settings_that_it_is_not_told(drill));
+    }
     if can_be_read(&["cluster", "step"]) {
         found.extend(deployment::contradictions(drill));
     }
@@ -196,6 +199,23 @@ fn no_fence_without_a_log(drill: &Drill) -> Option<Contradiction> {
 
 fn unfit_system(drill: &Drill) -> Option<Contradiction> {
     Some(at("system", drill.system.unfit_for(drill.cluster.backend)?))
+}
+
+/// Such a drill is about what they change, and would show nothing. Nodes of a deployment are told nothing at all.
+fn settings_that_it_is_not_told(drill: &Drill) -> Vec<Contradiction> {
+    let Drill { system, cluster, deployment, .. } = drill;
+    let unusual = [
+        ("fence", cluster.fence.as_str(), cluster.fence != Fence::Full),
+        ("delivery", cluster.delivery.as_str(), cluster.delivery != Delivery::Log),
+    ];
+    let lost = unusual
+        .into_iter()
+        .filter(|(setting, _, unusual)| *unusual && deployment.is_none() && !system.start.tells(setting));
+    let told = |(setting, value, _)| {
+        let why = format!("`{value}` is a setting of the reference system; {} has no such thing", system.name);
+        at(&format!("cluster.{setting}"), why)
+    };
+    lost.map(told).collect()
 }
 
 fn leaves_that_nobody_knows(drill: &Drill) -> Option<Contradiction> {

@@ -29,15 +29,16 @@ pub struct Overrides {
 
 impl Overrides {
     pub(crate) fn apply(&self, drill: &mut Drill) {
-        let cluster = &mut drill.cluster;
+        set(&mut drill.system, self.system.clone());
+        let (cluster, start) = (&mut drill.cluster, &drill.system.start);
         set(&mut drill.seed, self.seed);
         set(&mut cluster.redis.engine, self.engine.clone());
         set(&mut cluster.chat_nodes, self.chat_nodes);
         set(&mut cluster.backend, self.backend);
-        set(&mut cluster.fence, self.fence);
-        set(&mut cluster.delivery, self.delivery);
+        // Where it means nothing it is told as an option, and no more as a setting.
+        set(&mut cluster.fence, self.fence.filter(|_| start.tells("fence")));
+        set(&mut cluster.delivery, self.delivery.filter(|_| start.tells("delivery")));
         let contract = self.contract.or(self.system.as_ref().map(|system| system.contract));
-        set(&mut drill.system, self.system.clone());
         if let Some(contract) = contract {
             drill.expect.contract = contract;
             let log = drill.has_log();
@@ -53,7 +54,7 @@ impl Overrides {
     /// Settings that the system under test does not have.
     pub(crate) fn mistakes(&self, drill: &Drill) -> Vec<Mistake> {
         let given = [("fence", self.fence.is_some()), ("delivery", self.delivery.is_some())];
-        let given = given.into_iter().filter(|(_, given)| *given && !drill.system.is_reference());
+        let given = given.into_iter().filter(|(option, given)| *given && !drill.system.start.tells(option));
         let name = &drill.system.name;
         let there = [
             ("engine", self.engine.is_some()),

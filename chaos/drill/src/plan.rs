@@ -223,11 +223,12 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
-    /// Those that only the reference system has.
+    /// Those that a system of somebody else mostly does not have.
     fn settings(&self) -> String {
-        let Drill { system, cluster, .. } = &self.drill;
-        let own = || format!(", delivery {}, fence {}", cluster.delivery, cluster.fence);
-        if system.is_reference() && self.drill.deployment.is_none() { own() } else { String::new() }
+        let Drill { system, cluster, deployment, .. } = &self.drill;
+        let own = [("delivery", cluster.delivery.as_str()), ("fence", cluster.fence.as_str())].into_iter();
+        let own = own.filter(|(setting, _)| deployment.is_none() && system.start.tells(setting));
+        own.map(|(setting, value)| format!(", {setting} {value}")).collect::<Vec<_>>().concat()
     }
 
     fn steps(&self) -> String {

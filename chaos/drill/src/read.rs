@@ -316,6 +316,12 @@ impl<'t> Table<'t> {
         self.entries.contains_key(key)
     }
 
+    /// Whether nothing is wrong, as far as it was read, with the table or setting that the top table has under this key.
+    pub(crate) fn can_be_read(&self, key: &str) -> bool {
+        let unread = &self.source.found.borrow().2;
+        !unread.contains(key) && !unread.contains("")
+    }
+
     /// Notes that `key` is missing, unless it is there (and then wrong in its own way).
     pub(crate) fn required<T>(&self, key: &str, value: Option<T>) -> Option<T> {
         if value.is_none() && !self.has(key) {

@@ -66,6 +66,13 @@ impl Start {
         "delivery",
         "fence",
     ];
+
+    /// Whether a node finds this mark's value in anything that it is started with.
+    pub(crate) fn tells(&self, mark: &str) -> bool {
+        let mark = format!("{{{mark}}}");
+        let texts = self.command.iter().chain(&self.arguments).chain(self.env.values());
+        texts.into_iter().any(|text| text.contains(&mark))
+    }
 }
 
 impl System {

@@ -70,7 +70,8 @@ impl Cluster {
             }
             let Err(seen) = self.looks_ready(server, &program.ready).await else { return Ok(()) };
             if Instant::now() > until {
-                return Err(self.failed(server, format!("is not ready after {READY:?}: {seen}")));
+                let tried = self.address(server);
+                return Err(self.failed(server, format!("is not ready at {tried} after {READY:?}: {seen}")));
             }
             sleep(LOOK_AGAIN).await;
         }

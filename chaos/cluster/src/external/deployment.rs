@@ -146,9 +146,7 @@ impl Deployment {
 
     /// The words that do this to that server.
     pub fn command(&self, server: Server, act: Act) -> Option<Vec<String>> {
-        let kind = if server.is_redis() { "redis" } else { "chat" };
-        let of = |name: &str| self.commands.of.get(name)?.get(&act);
-        let words = of(&server.to_string()).or_else(|| of(kind))?;
+        let words = self.commands.of.get(&self.named(server, act)?)?.get(&act)?;
         let at = self.endpoint(server)?;
         let told = [server.to_string(), server.number().to_string(), at.host.clone(), at.port.to_string()];
         let fill = |word: &String| {
@@ -156,6 +154,18 @@ impl Deployment {
             marks.fold(word.clone(), |word, (mark, value)| word.replace(&format!("{{{mark}}}"), value))
         };
         Some(words.iter().map(fill).collect())
+    }
+
+    /// Under which name its command is written: its own, or that of its kind.
+    fn named(&self, server: Server, act: Act) -> Option<String> {
+        let kind = if server.is_redis() { "redis" } else { "chat" };
+        let names = [server.to_string(), kind.to_owned()];
+        names.into_iter().find(|name| self.commands.of.get(name).is_some_and(|acts| acts.contains_key(&act)))
+    }
+
+    /// The setting that its command is written at.
+    pub(super) fn key(&self, server: Server, act: Act) -> Option<String> {
+        self.named(server, act).map(|name| format!("commands.{name}.{act}"))
     }
 
     /// The same as a line for a shell, to be run where its file lies.

@@ -66,14 +66,9 @@ impl Deployment {
     /// Looks at every server of it, and for the programs of its commands: in `path`, as `$PATH` is written, those that are
     /// named by no path. `None`: not for those.
     pub async fn look(&self, path: Option<&OsStr>) -> Result<Found, Vec<String>> {
-        let mut wrong = self.missing_programs(path);
-        let login = match self.login() {
-            Ok(login) => login,
-            Err(why) => {
-                wrong.push(why);
-                return Err(wrong);
-            }
-        };
+        let mut wrong = self.missing_files(path);
+        // Without it Redis is not asked: each of its nodes would only say that.
+        let login = self.login().ok();
         let (mut direct, mut chat, mut nodes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for server in self.servers() {
             let Some(endpoint) = self.endpoint(server) else { continue };
@@ -87,6 +82,7 @@ impl Deployment {
             };
             if server.is_redis() {
                 direct.insert(server, address);
+                let Some(login) = &login else { continue };
                 match node(address, login.as_ref()).await {
                     Ok(node) => drop(nodes.insert(server, node)),
                     Err(why) => told(why),
@@ -105,7 +101,7 @@ impl Deployment {
         }
         wrong.extend(twice(&nodes));
         wrong.extend(strangers(&nodes));
-        let directory = Directory { direct, announced: announced(&nodes), login };
+        let directory = Directory { direct, announced: announced(&nodes), login: login.flatten() };
         if !wrong.is_empty() {
             return Err(wrong);
         }
@@ -126,20 +122,28 @@ impl Deployment {
         Ok(Found { engine: first.engine, redis, shards, directory, chat })
     }
 
+    /// What is wrong with the files that its file names, each by its key; no server is asked. `path` as for
+    /// [`Deployment::look`].
+    pub fn missing_files(&self, path: Option<&OsStr>) -> Vec<String> {
+        let mut wrong = self.missing_programs(path);
+        wrong.extend(self.login().err().map(|why| format!("`redis.password_file`: {why}")));
+        wrong
+    }
+
     /// Programs of commands for servers that may be touched: a way back that is not there is found before the way there is
     /// taken.
     fn missing_programs(&self, path: Option<&OsStr>) -> Vec<String> {
-        let mut missing: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        let mut missing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let acts = || Act::ALL.into_iter();
         for (server, act) in self.radius.servers.iter().flat_map(|server| acts().map(|act| (*server, act))) {
             let Some(program) = self.command(server, act).and_then(|words| words.into_iter().next()) else { continue };
             if let Some(why) = missing_program(&self.folder, &program, path) {
-                missing.entry(format!("{program} {why}")).or_default().insert(act.name());
+                missing.entry(format!("{program} {why}")).or_default().extend(self.key(server, act));
             }
         }
-        let told = |(why, acts): (String, BTreeSet<&str>)| {
-            let acts: Vec<_> = acts.into_iter().map(|act| format!("`{act}`")).collect();
-            format!("the command for {}: {why}", acts.join(", "))
+        let told = |(why, keys): (String, BTreeSet<String>)| {
+            let keys: Vec<_> = keys.into_iter().map(|key| format!("`{key}`")).collect();
+            format!("{}: {why}", keys.join(", "))
         };
         missing.into_iter().map(told).collect()
     }

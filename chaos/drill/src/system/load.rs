@@ -124,6 +124,14 @@ fn system(name: &str, folder: PathBuf, mut top: Table<'_>) -> Option<System> {
     let contract = top.required("contract", contract);
     let speaks = speaks(&mut top);
     let start = start(top.table("start"));
+    let listens = |start: &Start| start.tells("listen") || start.tells("port");
+    // One that cannot be read may hold it.
+    if top.can_be_read("start") && !start.as_ref().is_none_or(listens) {
+        top.wrong_below(
+            "start",
+            "no {listen} and no {port} is in `command`, `arguments` or `env`, and each node has another",
+        );
+    }
     let ready = ready(top.table("ready"));
     let dialect = match speaks {
         Speaks::Events => Some(dialect(&mut top)),

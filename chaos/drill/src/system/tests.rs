@@ -167,7 +167,9 @@ fn what_cannot_be_read_gives_no_cause_for_a_second_mistake() {
         unread(r#"arguments = ["{room}", { text = "{text}" }]"#, "arguments = 5"),
         unread(r#"command   = ["node", "server.js"]"#, r#"command = ["{nod}"]"#),
         unread("[join]", "[jion]"),
-        mistakes("format = 1\ntitle = \"x\"\ncontract = \"at_most_once\"\nspeaks = \"contrct\"\nstart.image = \"x\""),
+        mistakes(
+            "format = 1\ntitle = \"x\"\ncontract = \"at_most_once\"\nspeaks = \"contrct\"\nstart.command = [\"x\", \"{listen}\"]",
+        ),
     ] {
         assert!(told.ends_with("\n1 mistake; nothing was started"), "{told}");
     }
@@ -222,6 +224,25 @@ fn an_image_has_a_name_that_an_engine_takes() {
         "host:5000/x_y.z-a:1@sha256:0123",
     ] {
         assert_eq!(named(name).expect("a sound file").start.image.as_deref(), Some(name));
+    }
+}
+
+#[test]
+fn a_node_is_told_where_it_listens() {
+    let start = r#"arguments = ["--port", "{port}"]"#;
+    let told = mistakes(&PLAIN.replace(start, r#"arguments = ["--name", "{name}"]"#));
+    let why = "x.toml:6:1: `start`: no {listen} and no {port} is in `command`, `arguments` or `env`";
+    assert!(told.contains(why) && told.ends_with("\n1 mistake; nothing was started"), "{told}");
+    for text in [
+        PLAIN.replace(start, r#"arguments = ["--at={listen}"]"#),
+        PLAIN.replace(start, "").replace("\"server.js\"", "\"server.js\", \"-p{port}\""),
+        PLAIN.replace(start, "").replace("REDIS =", "PORT = \"{port}\", REDIS ="),
+        PLAIN
+            .replace(start, "")
+            .replace("command   = [\"node\", \"server.js\"]", "image = \"x:1\"")
+            .replace("REDIS =", "PORT = \"{port}\", REDIS ="),
+    ] {
+        read(&text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     }
 }
 
@@ -315,6 +336,17 @@ fn a_system_that_does_not_fit_the_drill_is_refused_by_name() {
     let refused = |overrides| with(PLAIN, overrides).expect_err("refused").to_string();
     let fence = refused(Overrides { fence: Some(Fence::None), ..Overrides::default() });
     assert!(fence.contains("`--fence` is a setting of the reference system; x has no such thing"), "{fence}");
+    for (drill, setting) in [("no-fence", "fence`: `none`"), ("pubsub-primary-kill", "delivery`: `pubsub`")] {
+        let system = |text: &str| Overrides { system: Some(read(text).expect("a sound file")), ..Overrides::default() };
+        let told = load(drill, &system(PLAIN)).expect_err("refused").to_string();
+        let why = format!("`cluster.{setting} is a setting of the reference system; x has no such thing\n1 mistake");
+        assert!(told.starts_with(&format!("{drill}:1")) && told.contains(&why), "{told}");
+        // One that is told is what the drill is about.
+        let has = PLAIN.replace("REDIS =", "FENCE = \"{fence}\", DELIVERY = \"{delivery}\", REDIS =");
+        let plan = crate::Plan::of(load(drill, &system(&has)).expect("they fit"), None, String::new()).to_string();
+        let shown = setting.replace(['`', ':'], "");
+        assert!(plan.contains(&shown), "{shown} is not in:\n{plan}");
+    }
     let containers = refused(Overrides { backend: Some(Backend::Containers), ..Overrides::default() });
     assert!(containers.contains("x names no `start.image`, which the backend `containers` needs"), "{containers}");
     let image = PLAIN.replace("command   = [\"node\", \"server.js\"]", "image = \"x:1\"");
