@@ -41,8 +41,6 @@ const SMALL: &str = "HOLDFAST_HARNESS_SMALL";
 fn a_killed_harness_leaves_nothing_running() {
     // Forming so many clusters beside another scenario would slow that one down beyond its node timeout.
     let _turn = play(turn());
-    // Images are there before anybody is waited for.
-    play(place_on(Backend::Containers, EngineChoice::Any));
     let home = tempfile::tempdir_in(ground()).expect("a directory");
     let mut random = fresh_seed();
     eprintln!("seed {random}");
