@@ -117,6 +117,7 @@ fn sorted(runs: Vec<Run>, here: Option<&Harness>, now: u64) -> (Vec<Run>, Vec<Ru
 async fn remove(docker: &Docker, run: Run) -> (Run, Option<String>) {
     let Run { name, harness, made, containers, networks, is_starting } = run;
     let mut done = Run { name, harness, made, is_starting, ..Run::default() };
+    let had_containers = !containers.is_empty();
     let mut why = None;
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     let removals = containers.into_iter().map(|id| {
@@ -132,8 +133,8 @@ async fn remove(docker: &Docker, run: Run) -> (Run, Option<String>) {
             Err(error) => why = Some(format!("{}: {}", done.name, sentence(&error))),
         }
     }
-    // Of one whose containers went before nobody is at work there.
-    let until = if done.containers.is_empty() { Instant::now() } else { Instant::now() + FREE_WITHIN };
+    // Where there was no container any more, nobody is at work.
+    let until = if had_containers { Instant::now() + FREE_WITHIN } else { Instant::now() };
     for id in networks {
         loop {
             match docker.remove_network(&id).await {
