@@ -86,8 +86,8 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn interrupt(child: &Child) {
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+fn send(signal: &str, child: &Child) {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().expect("kill");
     assert!(sent.success());
 }
 
@@ -114,7 +114,7 @@ fn an_interrupt_while_a_fault_bites_heals_it_and_leaves_it_in_the_record() {
         let list = place.read("heal.json");
         list.contains("\"pause\"") && list.contains("rolling_restart")
     });
-    interrupt(&drill);
+    send("INT", &drill);
     let (code, told) = ended(drill);
     assert_eq!(code, Some(4), "{told}");
     let healing = told.lines().find(|line| line.contains("healing pause of redis-"));
@@ -137,6 +137,34 @@ fn an_interrupt_while_a_fault_bites_heals_it_and_leaves_it_in_the_record() {
     assert!(again.0 == Some(4) && again.1.contains("could be judged: interrupted"), "{again:?}");
 }
 
+/// A shell and the kernel both tell of it, and nobody reads what is said from then on.
+#[test]
+fn a_terminal_that_is_closed_while_a_fault_bites_lets_the_drill_heal() {
+    let place = Place::new("hung-up");
+    let mut drill = place.drill(&[]);
+    until("a fault is on", || place.read("heal.json").contains("\"pause\""));
+    drop((drill.stdout.take(), drill.stderr.take()));
+    send("HUP", &drill);
+    send("HUP", &drill);
+    assert_eq!(ended(drill).0, Some(4));
+    assert_eq!(place.read("heal.json").trim(), "[]");
+    place.says("aborted", "its terminal was closed");
+}
+
+#[test]
+fn a_drill_that_is_to_outlive_its_terminal_does() {
+    let place = Place::new("nohup");
+    let mut nohup = Command::new("nohup");
+    nohup.args([env!("CARGO_BIN_EXE_chaos"), "drill", "drill.toml", "--runs", "runs"]).current_dir(&place.0);
+    let drill = nohup.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("nohup");
+    until("a fault is on", || place.read("heal.json").contains("\"pause\""));
+    send("HUP", &drill);
+    send("TERM", &drill);
+    let (code, told) = ended(drill);
+    assert_eq!(code, Some(4), "{told}");
+    place.says("aborted", "interrupted");
+}
+
 #[test]
 fn a_matrix_that_is_ended_or_killed_ends_its_drill_which_heals() {
     for (signal, code) in [("TERM", Some(4)), ("KILL", None)] {
@@ -150,8 +178,7 @@ fn a_matrix_that_is_ended_or_killed_ends_its_drill_which_heals() {
             fs::read_to_string(place.0.join("runs/valkey-9.1/drill/latest").join(name)).unwrap_or_default()
         };
         until("a fault is on", || of_run("heal.json").contains("\"pause\""));
-        let sent = Command::new("kill").args([&format!("-{signal}"), &matrix.id().to_string()]).status().expect("kill");
-        assert!(sent.success());
+        send(signal, &matrix);
         // The drill has the same pipe, so it has ended, too.
         let (ended, told) = ended(matrix);
         assert_eq!(ended, code, "{told}");
