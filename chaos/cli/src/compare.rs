@@ -146,6 +146,7 @@ impl Arguments {
         let environment = Environment::read();
         let files: Vec<_> = drills.iter().map(|(file, _)| file.clone()).collect();
         let (mut compared, mut of, mut exit) = (Vec::new(), String::new(), Exit::Pass);
+        let mut given_up = None;
         let all = drills.len();
         for (nth, (file, drill)) in drills.into_iter().enumerate() {
             terminal::remark(&format!("\n[{}/{all}] {}: {}", nth + 1, drill.system.name, drill.system.title));
@@ -160,7 +161,8 @@ impl Arguments {
                     Compared { system, title, found: Some(judged.found), failed: None, run }
                 }
                 Err(error @ (RunError::Aborted { .. } | RunError::NotBegun { .. })) => {
-                    return terminal::refuse(&error, error.exit());
+                    given_up = Some(error);
+                    break;
                 }
                 Err(error) => {
                     exit = error.exit();
@@ -170,7 +172,12 @@ impl Arguments {
             terminal::remark(&as_text(std::slice::from_ref(&row)));
             compared.push(row);
         }
-        self.tell(&compared, &of, &self.again(&files)).unwrap_or(exit)
+        let Some(error) = given_up else { return self.tell(&compared, &of, &self.again(&files)).unwrap_or(exit) };
+        if !compared.is_empty() {
+            of = format!("{of}; given up after {} of {all} systems", compared.len());
+            self.tell(&compared, &of, &self.again(&files));
+        }
+        terminal::refuse(&error, error.exit())
     }
 
     /// Both ways; an exit code when one of them fails.

@@ -40,6 +40,13 @@ contract = "acked_is_durable"
 exercises = ["R1"]
 "#;
 
+const DEAF: &str = r#"format = 1
+title = "a server that listens nowhere"
+contract = "at_most_once"
+speaks = "contract"
+start = { command = ["sh", "-c", "sleep 600", "{listen}"] }
+"#;
+
 /// A place of its own for each test, empty.
 struct Place(PathBuf);
 
@@ -190,6 +197,29 @@ fn a_matrix_that_is_ended_or_killed_ends_its_drill_which_heals() {
     }
 }
 
+/// Its second system never comes up.
+#[test]
+fn a_comparison_that_is_interrupted_tells_what_it_has() {
+    let place = Place::new("compare-interrupted");
+    let restarts = DRILL.find("[[step]]\nat = \"2s\"\ninject = { rolling").expect("the second fault");
+    let one_fault = format!("{}{}", &DRILL[..restarts], &DRILL[DRILL.find("[expect]").expect("a table")..]);
+    fs::write(place.0.join("drill.toml"), one_fault.replace("60s", "1s")).expect("a writable folder");
+    fs::write(place.0.join("deaf.toml"), DEAF).expect("a writable folder");
+    let mut compare = Command::new(env!("CARGO_BIN_EXE_chaos"));
+    compare.args(["compare", "--drill", "drill.toml", "--runs", "runs", "holdfast", "deaf.toml"]).current_dir(&place.0);
+    let compare = compare.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    until("the second system is booted", || {
+        place.read("plan.toml").contains("name = \"deaf\"") && !place.read("journal.jsonl").is_empty()
+    });
+    send("INT", &compare);
+    let said = compare.wait_with_output().expect("it ends");
+    let (table, told) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert_eq!(said.status.code(), Some(4), "{told}");
+    assert!(table.contains("given up after 1 of 2 systems") && table.contains("holdfast"), "{table}\n{told}");
+    let page = fs::read_to_string(place.0.join("runs/compare.html")).expect("a page");
+    assert!(page.contains("given up after 1 of 2 systems"), "{page}");
+}
+
 #[test]
 fn a_chat_node_that_ends_at_once_is_named_with_its_program() {
     let place = Place::new("no-node");
@@ -204,13 +234,7 @@ fn a_chat_node_that_ends_at_once_is_named_with_its_program() {
 #[test]
 fn a_node_that_listens_elsewhere_is_told_with_the_address_that_was_tried() {
     let place = Place::new("listens-elsewhere");
-    let system = r#"format = 1
-title = "a server that listens nowhere"
-contract = "at_most_once"
-speaks = "contract"
-start = { command = ["sh", "-c", "sleep 600", "{listen}"] }
-"#;
-    fs::write(place.0.join("deaf.toml"), system).expect("a writable folder");
+    fs::write(place.0.join("deaf.toml"), DEAF).expect("a writable folder");
     let (code, told) = ended(place.drill_with(&["--system", "deaf.toml"], &[]));
     assert_eq!(code, Some(70), "{told}");
     let tried = told.split_once("chat-1 is not ready at 127.").and_then(|(_, rest)| rest.split_once(" after 20s: "));
