@@ -5,6 +5,8 @@
 //! that takes too little loses its connection, with nothing after what was lost; it comes back with its offset and gets
 //! the rest from the log.
 
+use std::fmt;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -20,6 +22,9 @@ use super::intake::Ack;
 use crate::backend::Backend;
 use crate::chat::Chat;
 use crate::telemetry::{Metrics, add};
+
+/// Most packets are shorter than this many bytes, and written without moving.
+const USUAL: usize = 512;
 
 /// The session is over; whatever comes after this is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +111,7 @@ impl<A: Adapter> Outbox<A> {
 
     /// Nothing happens when no ack was asked for.
     pub(super) fn ack<T: Serialize>(&self, to: Ack, payload: &T) -> Result<(), Closed> {
-        to.map_or(Ok(()), |id| self.send(written(&format!("43{id}["), payload)))
+        to.map_or(Ok(()), |id| self.send(written(format_args!("43{id}["), payload)))
     }
 
     /// A refusal is the ack's `error`, and always an event too.
@@ -170,11 +175,12 @@ impl<A: Adapter> Outbox<A> {
 
 /// An event as Socket.IO writes it, finished.
 pub(crate) fn event_frame<T: Serialize>(event: &'static str, payload: &T) -> Bytes {
-    written(&format!("42[\"{event}\","), payload)
+    written(format_args!("42[\"{event}\","), payload)
 }
 
-fn written<T: Serialize>(head: &str, payload: &T) -> Bytes {
-    let mut packet = head.as_bytes().to_vec();
+fn written<T: Serialize>(head: fmt::Arguments<'_>, payload: &T) -> Bytes {
+    let mut packet = Vec::with_capacity(USUAL);
+    write!(packet, "{head}").expect("memory takes everything");
     serde_json::to_writer(&mut packet, payload).expect("what we say is JSON");
     packet.push(b']');
     frame::text(std::str::from_utf8(&packet).expect("JSON is UTF-8"))

@@ -303,10 +303,10 @@ impl<B: Backend> Session<B> {
             Outcome::Refused(refusal) => self.refuse(sending.ack, &refusal),
             Outcome::Stored { sent, duplicate } => {
                 self.line.conduct.taken();
-                let offset = sent.offset.map(|offset| offset.to_string()).unwrap_or_default();
                 let span = tracing::info_span!(
                     target: TARGET, "chat.ack",
-                    message.id = %sending.id, room = %sending.room, offset = offset, duplicate = duplicate,
+                    message.id = %sending.id, room = %sending.room,
+                    offset = sent.offset.map(tracing::field::display), duplicate = duplicate,
                 );
                 trace::continue_from(&span, sending.traceparent);
                 if self.outbox.ack(sending.ack, &sent).is_ok() {
