@@ -40,6 +40,8 @@ impl Wish {
                 if wish.rounds < 3 {
                     return Err(format!("--rounds {rounds}: at least 3, or there is no interval"));
                 }
+            } else if argument.starts_with('-') {
+                return Err(format!("{argument} is no option here; --rounds N is"));
             } else {
                 words.push(argument);
             }
@@ -188,7 +190,7 @@ mod tests {
         let good = wish("main codec --rounds 5").unwrap();
         assert_eq!((&*good.reference, &*good.filter, good.rounds), ("main", "codec", 5));
         assert_eq!(wish("main").unwrap().filter, SYSTEM);
-        for wrong in ["", "main a b", "main --rounds", "main --rounds x", "main --rounds 2"] {
+        for wrong in ["", "main a b", "main --rounds", "main --rounds x", "main --rounds 2", "main --nope"] {
             assert!(wish(wrong).is_err(), "{wrong}");
         }
     }

@@ -18,7 +18,10 @@ const view = new View({
     start(token, room);
   },
   signOut() {
+    const unsent = count(chat.outbox.drafts);
+    if (unsent && !confirm(`${unsent} of your messages are not sent. Sign out and drop them?`)) return;
     stop();
+    store.forget();
     Store.token = null;
     view.signedOut();
   },
@@ -28,11 +31,14 @@ const view = new View({
     show(name);
   },
   leave(name) {
-    const unsent = chat.outbox.of(name).filter(({ state }) => state !== "sent").length;
+    const unsent = count(chat.outbox.of(name));
     if (unsent && !confirm(`${unsent} of your messages in this room are not sent. Leave and drop them?`)) return;
     chat.leave(name);
   },
-  show,
+  show(name) {
+    view.notice("");
+    show(name);
+  },
   send: (room, content) => chat.send(room, content),
   again: (id) => chat.again(id),
   remove: (id) => chat.outbox.remove(id),
@@ -57,7 +63,7 @@ function start(token, room) {
   chat = new Chat({ url: SOCKET, token, me, rooms: store.rooms, queue: store.queue, save, told });
   view.signedIn(me);
   if (room) chat.join(room);
-  show(room ?? chat.rooms.keys().next().value);
+  show(room ?? (chat.rooms.has(store.front) ? store.front : chat.rooms.keys().next().value));
   chat.connect();
 }
 
@@ -111,9 +117,12 @@ function show(name) {
 const list = () => view.rooms([...chat.rooms.values()], current);
 const queue = () => view.drafts(current === null ? [] : chat.outbox.of(current), chat.outbox.waiting);
 
+const count = (drafts) => drafts.filter(({ state }) => state !== "sent").length;
+
 function keep() {
   if (!chat) return;
   store.rooms = [...chat.rooms.values()].map((room) => room.snapshot());
+  store.front = current;
 }
 
 addEventListener("pagehide", keep);

@@ -43,7 +43,22 @@ export class Store {
 
   /** Snapshots of rooms. When they are too large, they are kept without what they showed, which was read. */
   set rooms(rooms) {
-    if (!this.#write("rooms", rooms)) this.#write("rooms", rooms.map(({ name, position }) => ({ name, position })));
+    if (!this.#write("rooms", rooms)) this.#write("rooms", rooms.map(emptied));
+  }
+
+  /** The room that is shown. */
+  get front() {
+    return read(this.#key("front"));
+  }
+
+  set front(name) {
+    this.#write("front", name);
+  }
+
+  /** Nothing that anybody said stays behind; where each room was left does. */
+  forget() {
+    this.queue = [];
+    this.#write("rooms", this.rooms.map(emptied));
   }
 
   #key(what) {
@@ -58,6 +73,10 @@ export class Store {
       return false;
     }
   }
+}
+
+function emptied({ name, position }) {
+  return { name, position };
 }
 
 function read(key) {

@@ -75,6 +75,13 @@ fn per_connection() -> Bill {
     bill
 }
 
+/// The README tells it.
+fn told(bill: Bill) {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let saved = format!("{:.0} %", 100.0 * bill.saved());
+    assert!(readme.lines().any(|line| line.contains("--deflate-threshold 0") && line.contains(&saved)), "{saved}");
+}
+
 #[test]
 fn everything_compressed_saves_55_percent_and_costs_at_most_12_percent_more_than_a_context_each() {
     let shared = broadcast(Settings { threshold: 0, ..Settings::default() });
@@ -85,6 +92,7 @@ fn everything_compressed_saves_55_percent_and_costs_at_most_12_percent_more_than
         100.0 * shared.saved(),
         100.0 * each.saved()
     );
+    told(shared);
     assert!(shared.saved() >= 0.55, "{:.3}", shared.saved());
     assert!(1.0 - shared.saved() <= 1.12 * (1.0 - each.saved()), "{:.3} against {:.3}", shared.saved(), each.saved());
 }
@@ -117,5 +125,6 @@ fn a_member_of_several_rooms_shares_the_busiest_ones_context() {
         }
     }
     eprintln!("{:.1} % saved in three rooms", 100.0 * bill.saved());
+    told(bill);
     assert!(bill.saved() > 0.25, "{:.3}", bill.saved());
 }

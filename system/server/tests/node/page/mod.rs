@@ -202,6 +202,36 @@ async fn a_reload_keeps_what_was_said_and_what_waits() {
     ann.sees(&["one", "two", "while away", "three"]).await;
     assert_eq!(bob.contents(2).await, ["while away", "three"]);
     ann.tab.until("an empty queue", "queue.textContent === '' && drafts.childElementCount === 0").await;
+    ann.enter("lounge").await;
+    ann.tab.reload().await;
+    ann.tab.until("the room that was shown", "document.getElementById('room-name').textContent === 'lounge'").await;
+}
+
+#[tokio::test]
+async fn who_signs_out_leaves_nothing_that_was_said_and_misses_nothing_when_back() {
+    let Some(browser) = browser().await else { return };
+    let server = Server::open(&[]).await;
+    let cable = Cable::to(server.address).await;
+    let mut ann = Reader::open(&browser, &cable.url()).await;
+    let mut bob = Client::join(&server, "bob").await;
+    ann.sign_in("ann", "global").await;
+    ann.connected().await;
+    bob.call("chat-message", json!({ "content": "said before" })).await;
+    ann.sees(&["said before"]).await;
+    cable.cut();
+    ann.say("never sent").await;
+    ann.tab.eval("window.asked = []; window.confirm = (what) => asked.push(what) > 1").await;
+    ann.sign_out().await;
+    ann.tab.until("she is asked, and stays", "asked.length === 1 && !chat.hidden").await;
+    ann.sign_out().await;
+    ann.tab.until("she is out", "!welcome.hidden").await;
+    let kept = ann.tab.eval("JSON.stringify({ ...sessionStorage })").await;
+    let kept = kept.as_str().unwrap();
+    assert!(!kept.contains("said before") && !kept.contains("never sent"), "{kept}");
+    bob.call("chat-message", json!({ "content": "said meanwhile" })).await;
+    cable.mend();
+    ann.sign_in("ann", "global").await;
+    ann.sees(&["said meanwhile"]).await;
 }
 
 /// As an older page, or another system at this address, might have left it.
@@ -219,13 +249,13 @@ async fn a_kept_offset_that_is_none_is_dropped_and_what_may_be_missing_is_said()
     ann.tab.eval(SPOIL).await;
     ann.tab.reload().await;
     ann.connected().await;
-    ann.sees(&["in the lobby", GAP]).await;
-    ann.say("still in the lobby").await;
-    ann.sees(&["in the lobby", GAP, "still in the lobby"]).await;
-    ann.tab.focus_on("#rooms button[value=side]").await;
-    ann.tab.press("Enter").await;
+    ann.sees(&["at the side", GAP]).await;
     ann.say("still at the side").await;
     ann.sees(&["at the side", GAP, "still at the side"]).await;
+    ann.tab.focus_on("#rooms button[value=lobby]").await;
+    ann.tab.press("Enter").await;
+    ann.say("still in the lobby").await;
+    ann.sees(&["in the lobby", GAP, "still in the lobby"]).await;
 }
 
 const SPOIL: &str = r#"(() => {

@@ -30,6 +30,11 @@ impl Reader {
         self.tab.until("the chat", "!chat.hidden || document.getElementById('sign-in-error').textContent").await;
     }
 
+    pub(super) async fn sign_out(&mut self) {
+        self.tab.focus("sign-out").await;
+        self.tab.press("Enter").await;
+    }
+
     pub(super) async fn connected(&mut self) {
         self.tab.until("connected", "link.className === 'up'").await;
     }
