@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use rsa::RsaPublicKey;
 use rsa::traits::PublicKeyParts;
 use rustls::pki_types::pem::{PemObject, SectionKind};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use system_protocol::{Code, Refusal, limits};
 
 use super::invalid;
@@ -35,10 +35,16 @@ struct Key {
 #[derive(Deserialize)]
 pub(super) struct Claims {
     pub(super) sub: String,
-    #[serde(default)]
+    /// Only a claim that is not there allows all: one that says nothing must not.
+    #[serde(default, deserialize_with = "present")]
     pub(super) rooms: Option<Vec<String>>,
     /// Seconds since 1970; RFC 7519 allows fractions.
     pub(super) exp: f64,
+}
+
+/// serde takes `null` for absence.
+fn present<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<Vec<String>>, D::Error> {
+    Vec::deserialize(claim).map(Some)
 }
 
 impl Keys {

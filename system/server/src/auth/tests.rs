@@ -93,6 +93,8 @@ fn a_token_without_expiry_or_a_valid_owner_is_no_token() {
         json!({ "sub": "ann", "exp": "soon" }),
         json!({ "sub": "ann", "exp": null }),
         json!({ "sub": "ann", "exp": in_seconds(60), "rooms": "all" }),
+        json!({ "sub": "ann", "exp": in_seconds(60), "rooms": null }),
+        json!({ "sub": "ann", "exp": in_seconds(60), "rooms": ["global", null] }),
     ] {
         assert_eq!(identify(&claims), Err(Code::TokenInvalid), "{claims}");
     }
