@@ -126,6 +126,16 @@ fn only_our_key_and_its_algorithm_are_believed() {
 }
 
 #[test]
+fn a_token_with_an_extension_that_must_be_understood_is_refused() {
+    let key = EncodingKey::from_secret(SECRET);
+    let with = |header: Header| secrets(SECRET).identify(&encode(&header, &ann(), &key).unwrap());
+    let header = || Header { kid: Some("of no meaning".to_owned()), ..Header::new(Algorithm::HS256) };
+    assert!(with(header()).is_ok());
+    let critical = Header { crit: Some(vec!["kid".to_owned()]), ..header() };
+    assert_eq!(with(critical).unwrap_err().code, Code::TokenInvalid);
+}
+
+#[test]
 fn while_one_key_replaces_another_both_are_believed() {
     let (old, new) = ([b'o'; 32], [b'n'; 40]);
     let both = secrets(&[&new[..], b"\r\n\n", &old[..], b"\n"].concat());
