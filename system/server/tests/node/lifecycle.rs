@@ -125,7 +125,18 @@ async fn a_visit_of_the_page_costs_one_request() {
 async fn the_limit_is_the_addresses_that_a_trusted_proxy_names() {
     let server = Server::open(&["--http-rate-limit", "1", "--trusted-proxies", "127.0.0.0/8"]).await;
     let from = |address: &str| format!("X-Forwarded-For: {address}\r\n");
-    for (forwarded, status) in [("1.1.1.1", 200), ("1.1.1.1", 429), ("2.2.2.2", 200), ("1.1.1.1, 3.3.3.3", 200)] {
+    for (forwarded, status) in [
+        ("1.1.1.1", 200),
+        ("1.1.1.1", 429),
+        ("2.2.2.2", 200),
+        ("1.1.1.1, 3.3.3.3", 200),
+        // As some proxies write it.
+        ("1.1.1.1:1234", 429),
+        ("4.4.4.4:1234", 200),
+        ("4.4.4.4:1235", 429),
+        ("[2001:db8::1]:443", 200),
+        ("[2001:db8::1]", 429),
+    ] {
         assert_eq!(server.request("GET", "/", &from(forwarded)).await.status, status, "{forwarded}");
     }
     let distrusting = Server::open(&["--http-rate-limit", "1"]).await;
