@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
+    time::Duration,
 };
 
 use chaos_cluster::EngineChoice;
@@ -173,6 +174,12 @@ impl Guarded {
     pub(crate) async fn refuse_writes(&self, refuse: bool) {
         let wanted = if refuse { 2 } else { 0 };
         let answer = self.primary.ask(&format!("CONFIG SET min-replicas-to-write {wanted}")).await;
+        assert!(answer.starts_with("+OK"), "{answer}");
+    }
+
+    /// The primary answers nothing that writes, for so long.
+    pub(crate) async fn hold_writes(&self, time: Duration) {
+        let answer = self.primary.ask(&format!("CLIENT PAUSE {} WRITE", time.as_millis())).await;
         assert!(answer.starts_with("+OK"), "{answer}");
     }
 

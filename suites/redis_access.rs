@@ -1,7 +1,10 @@
 //! What keeps a node from its Redis is named on `/ready` and once in the log, and never with the secret; and with the
-//! right settings messages are acked and delivered over TLS.
+//! right settings messages are acked and delivered over TLS, also when Redis writes them late.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -163,5 +166,37 @@ fn what_redis_refuses_to_write_is_acked_when_it_is_written() {
         assert!(bob.read_until(PATIENCE, |received| received.iter().any(|said| said["id"] == "m-2")).await);
         let ids: Vec<_> = bob.received.iter().map(|said| said["id"].as_str().unwrap_or_default()).collect();
         assert_eq!(ids, ["m-1", "m-2"]);
+    });
+}
+
+/// Half of a drain is for clients that move on; who stays for an answer may wait for longer.
+#[test]
+fn what_redis_writes_late_in_a_drain_is_acked_before_the_node_goes() {
+    const DRAIN: Duration = Duration::from_secs(10);
+    play(async {
+        let redis = Guarded::start().await;
+        let (tls, ca) = (url("rediss", redis.door()), redis.authority.file(&redis.folder, "ca.pem"));
+        let password = redis.write("password", PASSWORD);
+        let within = format!("{}s", DRAIN.as_secs());
+        let flags = ["--redis", &tls, "--redis-ca-file", &ca, "--redis-password-file", &password];
+        let mut node = node(&[&flags[..], &["--drain-within", &within]].concat());
+        let up = json!({ "status": "ready" });
+        eventually("a node that is ready", async || (node.ready().await == up).then_some(())).await;
+        let door = Door::beside(&node.address().await.to_string());
+        let mut ann = StockClient::join(&door, "ann", "r", None).await.expect("ann is in");
+
+        redis.hold_writes(DRAIN * 6 / 10).await;
+        let message = json!({ "content": "in flight", "room": "r" });
+        let asked = ann.ask("chat-message", &message).await.expect("a connection that lasts");
+        let taken = async || (node.metric("chat_messages_accepted_total").await > 0.5).then_some(());
+        eventually("that the message is taken", taken).await;
+        let began = Instant::now();
+        node.terminate();
+        let answer = ann.answer(asked, PATIENCE).await;
+        let answer = answer.unwrap_or_else(|| panic!("put out without an answer:\n{}", node.log().join("\n")));
+        assert!(answer["offset"].is_string(), "{answer}");
+        assert!(began.elapsed() > DRAIN / 2, "not late: {:?}", began.elapsed());
+        let status = eventually("that the node ends", async || node.ended()).await;
+        assert!(status.success(), "{status}");
     });
 }

@@ -19,7 +19,7 @@ pub enum Code {
     RoomInvalid,
     /// The token does not allow this room.
     RoomForbidden,
-    /// A payload breaks the contract; the message names the field.
+    /// An event or its payload breaks the contract; the message names the field.
     InvalidPayload,
     /// Too many messages or joins; `retry_after_ms` says when to come back.
     RateLimited,

@@ -254,3 +254,45 @@ impl<B: Backend> Observed for View<B> {
         self.0.backend.status()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use system_protocol::limits;
+
+    use super::*;
+
+    const WITHIN: Duration = limits::DRAIN;
+
+    async fn chat() -> Arc<Chat<impl Backend>> {
+        let settings = Settings::from_arguments(["chat-node"]).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (life, metrics, tasks) = (Life::new(), Arc::new(Metrics::new()), JoinSet::new());
+        let deflate = Deflate::new(deflate::Settings::default());
+        let mut frame = Frame { settings, listener, address, life, metrics, deflate, tasks };
+        let backend = log::memory(&frame.settings, Arc::new(frame.metrics.of_log()));
+        frame.chat(backend)
+    }
+
+    /// Virtual time. Redis may be busy for so long, and clients may have moved on long before.
+    #[tokio::test(start_paused = true)]
+    async fn an_ack_that_comes_late_in_a_drain_is_waited_for() {
+        for connections in [0, 1] {
+            let chat = chat().await;
+            chat.metrics.connections.store(connections, Ordering::Relaxed);
+            chat.life.enter(Phase::Draining);
+            let (began, pending, seen) = (Instant::now(), chat.unanswered.one_more(), Arc::clone(&chat));
+            let close: engine::Close = Box::new(move || {
+                seen.metrics.connections.store(0, Ordering::Relaxed);
+                Box::pin(std::future::ready(()))
+            });
+            let draining = tokio::spawn(drain(Arc::clone(&chat), close, WITHIN));
+            tokio::time::sleep(WITHIN * 6 / 10).await;
+            assert_eq!(chat.life.phase(), Phase::Draining, "{connections} connections: put out before its answer");
+            drop(pending);
+            draining.await.unwrap();
+            assert_eq!(chat.life.phase(), Phase::Closing);
+            assert!(began.elapsed() < WITHIN * 7 / 10, "nothing else is waited for: {:?}", began.elapsed());
+        }
+    }
+}

@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use rsa::RsaPublicKey;
 use rsa::traits::PublicKeyParts;
 use rustls::pki_types::pem::{PemObject, SectionKind};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use system_protocol::{Code, Refusal, limits};
 
 use super::invalid;
@@ -35,10 +35,16 @@ struct Key {
 #[derive(Deserialize)]
 pub(super) struct Claims {
     pub(super) sub: String,
-    #[serde(default)]
+    /// Only a claim that is not there allows all: one that says nothing must not.
+    #[serde(default, deserialize_with = "present")]
     pub(super) rooms: Option<Vec<String>>,
     /// Seconds since 1970; RFC 7519 allows fractions.
     pub(super) exp: f64,
+}
+
+/// serde takes `null` for absence.
+fn present<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<Vec<String>>, D::Error> {
+    Vec::deserialize(claim).map(Some)
 }
 
 impl Keys {
@@ -95,10 +101,11 @@ impl Keys {
         let mut refusal = invalid();
         for Key { key, validation } in &self.0 {
             match decode::<Claims>(token, key, validation) {
-                Ok(token) => return Ok(token.claims),
+                // RFC 7515, section 4.1.11: an extension that must be understood is one that we do not know.
+                Ok(token) if token.header.crit.is_none() => return Ok(token.claims),
                 // Signed by a key of ours, and late.
                 Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => refusal = expired(),
-                Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
         Err(refusal)

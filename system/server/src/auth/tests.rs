@@ -93,6 +93,8 @@ fn a_token_without_expiry_or_a_valid_owner_is_no_token() {
         json!({ "sub": "ann", "exp": "soon" }),
         json!({ "sub": "ann", "exp": null }),
         json!({ "sub": "ann", "exp": in_seconds(60), "rooms": "all" }),
+        json!({ "sub": "ann", "exp": in_seconds(60), "rooms": null }),
+        json!({ "sub": "ann", "exp": in_seconds(60), "rooms": ["global", null] }),
     ] {
         assert_eq!(identify(&claims), Err(Code::TokenInvalid), "{claims}");
     }
@@ -121,6 +123,16 @@ fn only_our_key_and_its_algorithm_are_believed() {
     assert!(public(RSA_PUBLIC).identify(&rs256).is_ok() && public(ED_PUBLIC).identify(&eddsa).is_ok());
     let forged = format!("{}AAAA", &eddsa[..eddsa.len() - 4]);
     assert_eq!(public(ED_PUBLIC).identify(&forged).unwrap_err().code, Code::TokenInvalid);
+}
+
+#[test]
+fn a_token_with_an_extension_that_must_be_understood_is_refused() {
+    let key = EncodingKey::from_secret(SECRET);
+    let with = |header: Header| secrets(SECRET).identify(&encode(&header, &ann(), &key).unwrap());
+    let header = || Header { kid: Some("of no meaning".to_owned()), ..Header::new(Algorithm::HS256) };
+    assert!(with(header()).is_ok());
+    let critical = Header { crit: Some(vec!["kid".to_owned()]), ..header() };
+    assert_eq!(with(critical).unwrap_err().code, Code::TokenInvalid);
 }
 
 #[test]

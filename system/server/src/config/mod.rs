@@ -9,14 +9,16 @@ mod redis;
 mod tls;
 mod value;
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Uri;
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 use rustls::ServerConfig;
 use system_protocol::{MessageId, limits};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
@@ -110,7 +112,8 @@ impl Settings {
         I: IntoIterator<Item = A>,
         A: Into<std::ffi::OsString> + Clone,
     {
-        let matches = Args::command().try_get_matches_from(arguments).map_err(|e| command_line(&e))?;
+        let matches = Args::command().try_get_matches_from(arguments);
+        let matches = matches.map_err(|e| unreadable(&e).unwrap_or_else(|| command_line(&e)))?;
         let args = Args::from_arg_matches(&matches).map_err(|e| command_line(&e))?;
         Reader { matches, command: Args::command() }.settings(&args)
     }
@@ -138,10 +141,18 @@ impl Settings {
     }
 }
 
+/// clap does not say where it found what is no UTF-8. Not repeated: it may be a secret in the wrong place.
+fn unreadable(error: &clap::Error) -> Option<WrongSetting> {
+    (error.kind() == ErrorKind::InvalidUtf8).then_some(())?;
+    let command = Args::command();
+    let is_none = |name: &&OsStr| std::env::var_os(name).is_some_and(|value| value.to_str().is_none());
+    let variable = command.get_arguments().filter_map(Arg::get_env).find(is_none)?;
+    Some(WrongSetting::Value { place: variable.to_string_lossy().into_owned(), wrong: "is not UTF-8".to_owned() })
+}
+
 /// clap speaks in paragraphs; the first one says what is wrong.
 fn command_line(error: &clap::Error) -> WrongSetting {
-    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
-    if matches!(error.kind(), DisplayHelp | DisplayVersion) {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return WrongSetting::Asked(error.render().to_string());
     }
     let text = error.render().to_string();
@@ -292,8 +303,8 @@ impl Reader {
     /// Names the variable when the value came from there, else the flag.
     fn wrong(&self, id: &str, wrong: &str) -> WrongSetting {
         let argument = self.command.get_arguments().find(|a| a.get_id() == id);
-        let variable = argument.and_then(clap::Arg::get_env).map(|v| v.to_string_lossy().into_owned());
-        let flag = argument.and_then(clap::Arg::get_long).unwrap_or(id);
+        let variable = argument.and_then(Arg::get_env).map(|v| v.to_string_lossy().into_owned());
+        let flag = argument.and_then(Arg::get_long).unwrap_or(id);
         let place = match (self.matches.value_source(id), variable) {
             (Some(ValueSource::EnvVariable), Some(variable)) => variable,
             _ => format!("--{flag}"),

@@ -15,8 +15,8 @@ use system_wire::deflate::{self, Deflate};
 use crate::edge::unix_ms;
 use crate::telemetry::Metrics;
 
-/// A room's members are written to so often at most, at the rate at which two messages share a write and half of the
-/// kernel's work is saved; a room with fewer than 250 messages a second never waits.
+/// A room's members are written to so often at most: at 250 evenly spaced messages a second none waits, at twice that
+/// two share a write and half of the kernel's work is saved. Two that come closer together share one at any rate.
 const PACE: Duration = Duration::from_millis(4);
 
 /// What all rooms of a node share.

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::header::{
     CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use serde_json::json;
 use system_protocol::limits;
 use system_wire::deflate::{Agreement, Deflate, Peer};
@@ -108,7 +108,7 @@ impl Gate {
         if !(self.open)() {
             return Err(NOT_READY);
         }
-        let key = websocket_key(request.headers()).ok_or(BAD_REQUEST)?;
+        let key = websocket_key(request).ok_or(BAD_REQUEST)?;
         Ok((key, self.negotiate(request.headers())?))
     }
 
@@ -170,15 +170,20 @@ fn engine_request(line: Arc<Line>) -> Request<()> {
     Request::get(uri).extension(line).body(()).expect("the URI is constant")
 }
 
-/// RFC 6455, section 4.2.1.
-fn websocket_key(headers: &HeaderMap) -> Option<HeaderValue> {
-    let is = |name, wanted: &str| {
-        headers.get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()))
+/// RFC 6455, section 4.2.1; what may be given once is not given twice (section 11.3).
+fn websocket_key(request: &Request<Body>) -> Option<HeaderValue> {
+    let headers = request.headers();
+    let only = |name: HeaderName| {
+        let mut values = headers.get_all(name).iter();
+        values.next().filter(|_| values.next().is_none())
     };
+    let is =
+        |name, wanted: &str| only(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()));
     let mut options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let upgrade = options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+    let upgrade = upgrade && request.version() >= Version::HTTP_11;
     (upgrade && is(UPGRADE, "websocket") && is(SEC_WEBSOCKET_VERSION, "13")).then_some(())?;
-    headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes())).cloned()
+    only(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes())).cloned()
 }
 
 /// 16 bytes in base64.

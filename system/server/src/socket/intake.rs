@@ -23,7 +23,7 @@ pub(super) enum Asked {
     Submit(Submit),
     Join(Join),
     Leave(Leave),
-    /// A payload that breaks the contract, and whether it counts as a message.
+    /// An event or a payload that breaks the contract, and whether it counts as a message.
     Invalid {
         refusal: Refusal,
         message: bool,
@@ -54,6 +54,12 @@ fn leave(payload: Result<Json, Refusal>) -> Asked {
     asked(payload.and_then(|payload| Leave::parse(&payload)).map(Asked::Leave), false)
 }
 
+/// Said, because whoever waits for its ack would wait for ever.
+fn unknown() -> Asked {
+    let known = EVENTS.map(|(event, _)| event).join(", ");
+    Asked::Invalid { refusal: Refusal::invalid("event", format_args!("must be one of {known}")), message: false }
+}
+
 fn asked(read: Result<Asked, Refusal>, message: bool) -> Asked {
     read.unwrap_or_else(|refusal| Asked::Invalid { refusal, message })
 }
@@ -78,8 +84,9 @@ impl<A: Adapter> MessageHandler<A, Synchronous> for Intake {
     fn call(&self, _: Arc<Socket<A>>, value: Value, ack: Ack) {
         let text = value.as_str().map_or("", |text| text);
         let event = event_of(text);
-        let Some((_, read)) = EVENTS.iter().find(|(known, _)| event == Some(known)) else { return };
-        let request = Request { asked: read(payload(text)), ack, arrived: Instant::now() };
+        let read = EVENTS.iter().find(|(known, _)| event == Some(known));
+        let asked = read.map_or_else(unknown, |(_, read)| read(payload(text)));
+        let request = Request { asked, ack, arrived: Instant::now() };
         self.connection.requested();
         if self.queue.unbounded_send(Box::new(request)).is_err() {
             self.connection.handled();

@@ -1,5 +1,7 @@
 //! Settings, what an operator asks, and the end.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,7 @@ use system_server::config::Args;
 use crate::client::Client;
 use crate::server::{NODE, PATIENCE, Server};
 
-fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+fn refused(arguments: &[&str], environment: &[(&str, &OsStr)]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-node"));
     let output = command.args(arguments).envs(environment.iter().copied()).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
@@ -23,24 +25,26 @@ fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 #[test]
 fn a_wrong_setting_is_one_line_that_says_what_and_where() {
     assert!(refused(&["--listen", "nowhere"], &[]).contains("--listen: \"nowhere\""));
-    assert!(refused(&[], &[("CHAT_LISTEN", "nowhere")]).contains("CHAT_LISTEN: \"nowhere\""));
+    assert!(refused(&[], &[("CHAT_LISTEN", OsStr::new("nowhere"))]).contains("CHAT_LISTEN: \"nowhere\""));
     assert!(refused(&["--auth", "none", "--listen", "192.0.2.1:0"], &[]).contains("192.0.2.1:0"));
     assert!(refused(&["--lisen", "x"], &[]).contains("--lisen"));
     assert!(refused(&["--ping-interval"], &[]).contains("--ping-interval"));
 }
 
-/// "=" is nothing that any setting could mean.
+/// "=" is nothing that any setting could mean, nor is what is no text at all.
 #[test]
 fn each_flag_has_a_variable_that_is_read_and_named() {
-    let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", OsStr::new("http://127.0.0.1:1"));
     let command = Args::command();
     let mut variables = Vec::new();
     for argument in command.get_arguments().filter(|argument| argument.get_long().is_some()) {
         let variable = argument.get_env().unwrap_or_else(|| panic!("{} has none", argument.get_id())).to_str().unwrap();
         let collector = Some(collector).filter(|(name, _)| *name != variable);
-        let environment: Vec<_> = collector.into_iter().chain([(variable, "=")]).collect();
-        let line = refused(&[], &environment);
-        assert!(line.contains(&format!("{variable}: ")), "{variable}: {line}");
+        for value in [OsStr::new("="), OsStr::from_bytes(b"\xff")] {
+            let environment: Vec<_> = collector.into_iter().chain([(variable, value)]).collect();
+            let line = refused(&[], &environment);
+            assert!(line.contains(&format!("{variable}: ")), "{variable}: {line}");
+        }
         variables.push(variable.to_owned());
     }
     for contracted in ["CHAT_LISTEN", "CHAT_REDIS_URLS"] {
@@ -125,7 +129,18 @@ async fn a_visit_of_the_page_costs_one_request() {
 async fn the_limit_is_the_addresses_that_a_trusted_proxy_names() {
     let server = Server::open(&["--http-rate-limit", "1", "--trusted-proxies", "127.0.0.0/8"]).await;
     let from = |address: &str| format!("X-Forwarded-For: {address}\r\n");
-    for (forwarded, status) in [("1.1.1.1", 200), ("1.1.1.1", 429), ("2.2.2.2", 200), ("1.1.1.1, 3.3.3.3", 200)] {
+    for (forwarded, status) in [
+        ("1.1.1.1", 200),
+        ("1.1.1.1", 429),
+        ("2.2.2.2", 200),
+        ("1.1.1.1, 3.3.3.3", 200),
+        // As some proxies write it.
+        ("1.1.1.1:1234", 429),
+        ("4.4.4.4:1234", 200),
+        ("4.4.4.4:1235", 429),
+        ("[2001:db8::1]:443", 200),
+        ("[2001:db8::1]", 429),
+    ] {
         assert_eq!(server.request("GET", "/", &from(forwarded)).await.status, status, "{forwarded}");
     }
     let distrusting = Server::open(&["--http-rate-limit", "1"]).await;

@@ -128,6 +128,38 @@ async fn a_refusal_is_in_the_ack_and_an_event_and_the_socket_stays() {
     assert!(ann.call("chat-message", json!({ "content": "still here" })).await["error"].is_null());
 }
 
+/// Also as often as no message may be sent: it is none.
+#[tokio::test]
+async fn an_event_that_nobody_knows_is_refused_and_the_known_ones_are_named() {
+    let server = Server::open(&[]).await;
+    let mut ann = Client::join(&server, "ann").await;
+    let message = "Invalid message payload: event must be one of chat-message, join, leave";
+    let error = json!({ "code": "invalid_payload", "message": message });
+    for event in ["message", "Chat-Message", "", "disconnect"].repeat(4) {
+        assert_eq!(ann.call(event, json!({ "content": "x" })).await, json!({ "error": error }), "{event}");
+        assert_eq!(ann.event("error").await, error, "{event}");
+    }
+    ann.write("42[\"message\"]".to_owned()).await;
+    assert_eq!(ann.event("error").await, error, "without an ack");
+    assert!(ann.call("chat-message", json!({ "content": "still here" })).await["error"].is_null());
+}
+
+/// What socketioxide reads before this node does.
+#[tokio::test]
+async fn an_ack_id_has_63_bits_and_an_events_name_no_escapes() {
+    let server = Server::open(&[]).await;
+    let (mut ann, mut bob) = (Client::join(&server, "ann").await, Client::join(&server, "bob").await);
+    for (id, content) in [(u64::MAX >> 1, "asked"), ((u64::MAX >> 1) + 1, "not asked")] {
+        ann.write(format!("42{id}[\"chat-message\",{{\"content\":\"{content}\"}}]")).await;
+        assert_eq!(bob.contents(1).await, [content], "taken either way");
+    }
+    assert!(ann.ack(u64::MAX >> 1).await["error"].is_null());
+    ann.call("leave", json!({ "room": "global" })).await;
+    assert!(!ann.inbox.iter().any(|packet| matches!(packet, Packet::Ack(..))), "{:?}", ann.inbox);
+    ann.write("42[\"chat\\u002dmessage\",{\"content\":\"x\"}]".to_owned()).await;
+    ann.closed().await;
+}
+
 #[tokio::test]
 async fn ten_messages_a_second_and_a_free_repeat() {
     let server = Server::open(&[]).await;

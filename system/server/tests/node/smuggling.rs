@@ -55,9 +55,30 @@ async fn what_can_be_read_in_two_ways_is_refused() {
         let answer = answers(&server, request.as_bytes()).await;
         assert_eq!(statuses(&answer), [400], "{head:?}: {answer}");
     }
-    for line in ["GET /health HTTP/1.1 ", "GET  /health HTTP/1.1", "GET /health HTTP/9.1", "G\0T /health HTTP/1.1"] {
+    for line in [
+        "GET /health HTTP/1.1 ",
+        "GET  /health HTTP/1.1",
+        "GET /health HTTP/9.1",
+        "G\0T /health HTTP/1.1",
+        // A second host.
+        "GET http://evil/health HTTP/1.1",
+    ] {
         let answer = answers(&server, format!("{line}\r\nHost: n\r\n\r\n").as_bytes()).await;
         assert_eq!(statuses(&answer), [400], "{line:?}: {answer}");
+    }
+}
+
+/// RFC 9112, section 2.2, allows it, and hyper does; no field hides behind one.
+#[tokio::test]
+async fn a_bare_line_feed_ends_a_line() {
+    let server = Server::open(&[]).await;
+    for (head, status) in [
+        ("GET /health HTTP/1.1\nHost: n\nConnection: close\n\n", 200),
+        ("GET /health HTTP/1.1\r\nHost: n\r\nX: y\nHost: evil\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nHost: n\r\nX: y\nContent-Length: 5\r\n\r\n", 400),
+    ] {
+        let answer = answers(&server, head.as_bytes()).await;
+        assert_eq!(statuses(&answer), [status], "{head:?}: {answer}");
     }
 }
 

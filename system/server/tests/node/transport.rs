@@ -38,10 +38,35 @@ async fn only_websocket_and_only_our_version() {
     assert_eq!((posted.status, posted.body.as_str()), (400, r#"{"code":2,"message":"Bad handshake method"}"#));
 }
 
-/// That of an answer, after which the connection may go on.
+/// RFC 6455, sections 4.2.1 and 11.3.
+#[tokio::test]
+async fn a_handshake_is_of_http_1_1_and_says_everything_once() {
+    let server = Server::open(&[]).await;
+    let (version, key) = ("Sec-WebSocket-Version: 13\r\n", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n");
+    let good = format!("Connection: keep-alive, upgrade\r\nUpgrade: WebSocket\r\n{version}{key}");
+    let origin = "Origin: http://n\r\n";
+    for (http, headers, status) in [
+        ("1.1", good.clone(), 101),
+        ("1.0", good.clone(), 400),
+        ("1.1", format!("{good}{key}"), 400),
+        ("1.1", format!("{good}{version}"), 400),
+        ("1.1", format!("{good}{origin}"), 101),
+        ("1.1", format!("{good}{origin}Origin: http://evil.example\r\n"), 403),
+        ("1.1", format!("{good}Origin: http://evil.example\r\n{origin}"), 403),
+    ] {
+        let head = head_of(&server, &format!("GET {HANDSHAKE} HTTP/{http}\r\nHost: n\r\n{headers}\r\n")).await;
+        assert_eq!(head.split(' ').nth(1), Some(status.to_string().as_str()), "{http} {headers}: {head}");
+    }
+}
+
 async fn head(server: &Server, path: &str, headers: &str) -> String {
+    head_of(server, &format!("GET {path} HTTP/1.1\r\nHost: n\r\n{headers}\r\n")).await
+}
+
+/// That of an answer, after which the connection may go on.
+async fn head_of(server: &Server, request: &str) -> String {
     let mut stream = server.stream().await;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: n\r\n{headers}\r\n").as_bytes()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(tokio::time::timeout(PATIENCE, stream.read_u8()).await.expect("an answer").unwrap());
