@@ -251,13 +251,13 @@ impl Connection {
         self.lock().alive()
     }
 
-    /// The server's own frames, whole, in their order.
-    pub(crate) fn accept(self: &Arc<Self>, frames: &[u8]) -> io::Result<()> {
+    /// The server's own frames, in their order. What is left is the beginning of another.
+    pub(crate) fn accept<'a>(self: &Arc<Self>, frames: &'a [u8]) -> io::Result<&'a [u8]> {
         let mut out = self.lock();
         out.alive()?;
-        out.accept(frames, self.settings.inspect)?;
+        let begun = out.accept(frames, self.settings.inspect);
         self.write(&mut out);
-        out.alive()
+        out.alive().map(|()| begun)
     }
 
     /// The server dropped its stream: no room keeps it, and what waits may still leave.
@@ -309,6 +309,10 @@ impl Connection {
 
     pub(crate) fn patience(&self) -> Duration {
         self.settings.patience
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.settings.limit
     }
 
     fn write(self: &Arc<Self>, out: &mut Out) {

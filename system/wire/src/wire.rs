@@ -1,7 +1,7 @@
 //! The stream that a WebSocket server gets: it believes to own the connection.
 //!
-//! Reads go through a buffer of the thread, so that an idle connection has none. Writes take all or nothing, and wait
-//! for nobody: whole frames go into the connection's queue, in order with the ready ones.
+//! Reads go through a buffer of the thread, so that an idle connection has none. Writes take everything and wait for
+//! nobody: whole frames go into the connection's queue, in order with the ready ones, and half a frame is held back.
 
 use std::io;
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::begun::Begun;
 use crate::connection::Connection;
 use crate::deflate::{Decoder, Peer};
 use crate::scratch;
@@ -26,12 +27,14 @@ struct Inner<G> {
     rest: Bytes,
     /// Makes plain what comes compressed.
     decoder: Option<Box<Decoder>>,
+    /// Written and not yet whole: rare, and never with servers that write a frame at a time.
+    begun: Option<Box<Begun>>,
     _guard: G,
 }
 
 impl<G> Wire<G> {
     pub(crate) fn new(connection: Arc<Connection>, transport: Arc<dyn Transport>, rest: Bytes, guard: G) -> Self {
-        Wire(Box::new(Inner { connection, transport, rest, decoder: None, _guard: guard }))
+        Wire(Box::new(Inner { connection, transport, rest, decoder: None, begun: None, _guard: guard }))
     }
 
     /// Compresses from now on, both ways, as was agreed with the peer; nothing was read or written yet. `limit`: bytes
@@ -49,6 +52,20 @@ impl<G> Wire<G> {
 }
 
 impl<G> Inner<G> {
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        self.connection.alive()?;
+        if let Some(begun) = &mut self.begun {
+            let Some(frame) = begun.take(&mut bytes, self.connection.limit())? else { return Ok(()) };
+            self.connection.accept(frame)?;
+            self.begun = None;
+        }
+        let mut begins = self.connection.accept(bytes)?;
+        if !begins.is_empty() {
+            self.begun.insert(Box::default()).take(&mut begins, self.connection.limit())?;
+        }
+        Ok(())
+    }
+
     fn hand_over(&mut self, into: &mut ReadBuf<'_>) {
         let fits = self.rest.len().min(into.remaining());
         into.put_slice(&self.rest[..fits]);
@@ -113,10 +130,11 @@ fn poll_decoded(
 }
 
 impl<G> AsyncWrite for Wire<G> {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.0.connection.accept(frames).map(|()| frames.len()))
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.get_mut().0.write(bytes).map(|()| bytes.len()))
     }
 
+    /// Whatever is whole was written already.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.0.connection.alive())
     }
