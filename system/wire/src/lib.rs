@@ -19,6 +19,7 @@ mod connection;
 pub mod deflate;
 mod drain;
 pub mod frame;
+mod judge;
 mod out;
 mod queue;
 mod room;

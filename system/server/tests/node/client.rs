@@ -26,6 +26,8 @@ pub(crate) struct Client {
     /// Everything that came, in order; what a test took is gone.
     pub(crate) inbox: Vec<Packet>,
     acks: u64,
+    /// The status of the node's Close frame.
+    pub(crate) farewell: Option<u16>,
 }
 
 impl Client {
@@ -42,7 +44,7 @@ impl Client {
     async fn over(stream: Box<dyn Stream>, server: &Server) -> Client {
         let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", server.address);
         let (stream, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-        let mut client = Client { stream, inbox: Vec::new(), acks: 0 };
+        let mut client = Client { stream, inbox: Vec::new(), acks: 0, farewell: None };
         let open = client.frame().await.unwrap();
         assert!(open.starts_with('0'), "{open}");
         client
@@ -178,6 +180,10 @@ impl Client {
         match self.stream.next().await? {
             Ok(Message::Text(text)) if text.as_str() == "1" => None,
             Ok(Message::Text(text)) => Some(text.as_str().to_owned()),
+            Ok(Message::Close(said)) => {
+                self.farewell = said.map(|said| said.code.into());
+                None
+            }
             _ => None,
         }
     }

@@ -133,8 +133,12 @@ impl Inflating {
         }
         frame.extend(KEY);
         frame.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
+        self.write_bytes(&frame).await;
+    }
+
+    pub(crate) async fn write_bytes(&mut self, bytes: &[u8]) {
         // A node that has had enough may be gone.
-        let _ = self.stream.write_all(&frame).await;
+        let _ = self.stream.write_all(bytes).await;
     }
 
     /// A compressed text in so many pieces, with a ping between them.
