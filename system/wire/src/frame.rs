@@ -29,10 +29,12 @@ pub fn text(payload: &str) -> Bytes {
     frame.freeze()
 }
 
-/// A Close frame without a reason (RFC 6455, section 5.5.1).
-pub(crate) fn close(code: u16) -> Bytes {
+/// A Close frame (RFC 6455, section 5.5.1). A reason is ours, and short.
+pub(crate) fn close(code: u16, reason: &'static str) -> Bytes {
+    let length = 2 + reason.len();
+    assert!(length <= 125, "a control frame is short");
     let [high, low] = code.to_be_bytes();
-    Bytes::copy_from_slice(&[FIN | CLOSE, 2, high, low])
+    [&[FIN | CLOSE, length as u8, high, low], reason.as_bytes()].concat().into()
 }
 
 /// One frame within a run of them.

@@ -30,8 +30,10 @@ pub enum Cut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Open,
-    /// A Close frame has passed; nothing may follow it.
+    /// A Close frame of the server's has passed; nothing may follow it.
     Closing,
+    /// One of ours has: the server, too, is told that it is over.
+    Closed,
     Cut(Cut),
     /// The stream failed under us.
     Broken,
@@ -142,7 +144,7 @@ impl Out {
         match self.state {
             State::Open | State::Closing => Ok(()),
             State::Cut(Cut::Stalled) => Err(io::ErrorKind::TimedOut.into()),
-            State::Cut(_) | State::Broken => Err(io::ErrorKind::ConnectionAborted.into()),
+            State::Closed | State::Cut(_) | State::Broken => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 }

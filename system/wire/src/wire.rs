@@ -172,7 +172,7 @@ fn poll_decoded(
 
 /// The peer is told why, and the server that there is nothing more to read.
 fn refused(connection: &Arc<Connection>, error: DecodeError) -> io::Error {
-    connection.refuse(error);
+    connection.close(error.close_code(), "");
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
