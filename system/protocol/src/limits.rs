@@ -16,7 +16,7 @@ pub const ROOMS_PER_SOCKET: usize = 50;
 pub const MESSAGES_PER_SECOND: u32 = 10;
 /// Joins that one socket may ask for in a second, beyond twice [`ROOMS_PER_SOCKET`] at once.
 pub const JOINS_PER_SECOND: u32 = 1;
-/// After so many refusals in a row a node closes the connection.
+/// After so many refusals in a row a node closes the connection; `rate_limited` counts as a tenth of one.
 pub const REFUSALS_IN_A_ROW: u32 = 100;
 /// Largest Engine.IO payload; a larger one closes the connection.
 pub const PAYLOAD_BYTES: usize = 1_000_000;

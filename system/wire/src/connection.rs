@@ -18,8 +18,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::batch::Batch;
-use crate::deflate::{Broadcast, DecodeError, Peer};
+use crate::deflate::{Broadcast, Peer};
 use crate::drain;
+use crate::frame;
 use crate::out::{Closed, Cut, Out, State, alone};
 use crate::queue::Queue;
 use crate::room::{Key, Room};
@@ -157,13 +158,15 @@ impl Connection {
         self.lock().peer = peer;
     }
 
-    /// The peer sent what cannot be inflated: it is told why, and the stream ends.
-    pub(crate) fn refuse(self: &Arc<Self>, error: DecodeError) {
+    /// Ends the connection with a Close frame behind everything that was said: its status (RFC 6455, section 7.4) and a
+    /// short reason. The server learns it as the end of its stream.
+    pub fn close(self: &Arc<Self>, status: u16, reason: &'static str) {
         let mut out = self.lock();
         if out.state == State::Open {
-            out.queue.push(crate::frame::close(error.close_code()));
-            out.state = State::Closing;
+            out.queue.push(frame::close(status, reason));
+            (out.state, out.held) = (State::Closed, None);
             self.write(&mut out);
+            self.reader.wake();
         }
     }
 
@@ -251,13 +254,13 @@ impl Connection {
         self.lock().alive()
     }
 
-    /// The server's own frames, whole, in their order.
-    pub(crate) fn accept(self: &Arc<Self>, frames: &[u8]) -> io::Result<()> {
+    /// The server's own frames, in their order. What is left is the beginning of another.
+    pub(crate) fn accept<'a>(self: &Arc<Self>, frames: &'a [u8]) -> io::Result<&'a [u8]> {
         let mut out = self.lock();
         out.alive()?;
-        out.accept(frames, self.settings.inspect)?;
+        let begun = out.accept(frames, self.settings.inspect);
         self.write(&mut out);
-        out.alive()
+        out.alive().map(|()| begun)
     }
 
     /// The server dropped its stream: no room keeps it, and what waits may still leave.
@@ -309,6 +312,10 @@ impl Connection {
 
     pub(crate) fn patience(&self) -> Duration {
         self.settings.patience
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.settings.limit
     }
 
     fn write(self: &Arc<Self>, out: &mut Out) {

@@ -29,10 +29,12 @@ pub fn text(payload: &str) -> Bytes {
     frame.freeze()
 }
 
-/// A Close frame without a reason (RFC 6455, section 5.5.1).
-pub(crate) fn close(code: u16) -> Bytes {
+/// A Close frame (RFC 6455, section 5.5.1). A reason is ours, and short.
+pub(crate) fn close(code: u16, reason: &'static str) -> Bytes {
+    let length = 2 + reason.len();
+    assert!(length <= 125, "a control frame is short");
     let [high, low] = code.to_be_bytes();
-    Bytes::copy_from_slice(&[FIN | CLOSE, 2, high, low])
+    [&[FIN | CLOSE, length as u8, high, low], reason.as_bytes()].concat().into()
 }
 
 /// One frame within a run of them.
@@ -57,14 +59,27 @@ impl Frame<'_> {
 
 /// Splits the first frame off. `None` when `bytes` do not begin with a whole unmasked frame.
 pub fn split(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
-    let (header, length) = match *bytes.get(1)? {
-        masked if masked & MASKED != 0 => return None,
-        126 => (4_usize, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
-        127 => (10, usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?),
-        short => (2, usize::from(short)),
-    };
-    let (whole, after) = bytes.split_at_checked(header.checked_add(length)?)?;
+    let (header, length) = header(bytes)?.ok()?;
+    let (whole, after) = bytes.split_at_checked(header.checked_add(usize::try_from(length).ok()?)?)?;
     Some((Frame { whole, payload: &whole[header..] }, after))
+}
+
+/// A server never masks.
+pub(crate) struct Masked;
+
+/// The length of the frame that `bytes` begin with, its header included; `None` while some of that is missing.
+pub(crate) fn length(bytes: &[u8]) -> Option<Result<u64, Masked>> {
+    header(bytes).map(|read| read.map(|(header, length)| length.saturating_add(header as u64)))
+}
+
+/// How long the header is, and what follows it.
+fn header(bytes: &[u8]) -> Option<Result<(usize, u64), Masked>> {
+    Some(Ok(match *bytes.get(1)? {
+        masked if masked & MASKED != 0 => return Some(Err(Masked)),
+        126 => (4, u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?).into()),
+        127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)),
+        short => (2, short.into()),
+    }))
 }
 
 #[cfg(test)]

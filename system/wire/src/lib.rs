@@ -6,13 +6,20 @@
 //! frames never interleave and nothing overtakes. [`Connection::push`] leaves the write to a [`Batch`];
 //! [`Connection::send`] writes at once, which is for answers. A [`Room`] pushes to everybody in it.
 //!
+//! What is needed of the server: it takes any stream of tokio's (the handshake is over), writes unmasked frames, each
+//! message in one, and drops the stream at the end. It may write a frame in any pieces: half a frame is held until it
+//! is whole, and one that is larger than [`Settings::limit`] is an error. Tungstenite, soketto and fastwebsockets do
+//! so; one that cuts messages into fragments would find ready frames between them.
+//!
 //! Deliberately absent: Socket.IO, rooms with a history, anything that knows what a message says.
 
 mod batch;
+mod begun;
 mod connection;
 pub mod deflate;
 mod drain;
 pub mod frame;
+mod judge;
 mod out;
 mod queue;
 mod room;

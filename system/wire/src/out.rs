@@ -30,8 +30,10 @@ pub enum Cut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Open,
-    /// A Close frame has passed; nothing may follow it.
+    /// A Close frame of the server's has passed; nothing may follow it.
     Closing,
+    /// One of ours has: the server, too, is told that it is over.
+    Closed,
     Cut(Cut),
     /// The stream failed under us.
     Broken,
@@ -92,12 +94,10 @@ impl Out {
         Ok(())
     }
 
-    pub(crate) fn accept(&mut self, mut frames: &[u8], inspect: fn(&[u8]) -> Passage) -> io::Result<()> {
-        // Nothing follows a Close frame, whoever sent it.
-        while !frames.is_empty() && self.state == State::Open {
-            // The server hands over whole frames; should that ever change, no other frame may get into one.
-            let half = || io::Error::new(io::ErrorKind::InvalidData, "half a frame");
-            let (frame, after) = crate::frame::split(frames).ok_or_else(half)?;
+    /// Takes whole frames; what is left is the beginning of another.
+    pub(crate) fn accept<'a>(&mut self, mut frames: &'a [u8], inspect: fn(&[u8]) -> Passage) -> &'a [u8] {
+        while self.state == State::Open {
+            let Some((frame, after)) = crate::frame::split(frames) else { return frames };
             frames = after;
             match if frame.is_text() { inspect(frame.payload) } else { Passage::Pass } {
                 Passage::Instead(payload) => self.pass(&crate::frame::text(&payload)),
@@ -112,7 +112,8 @@ impl Out {
                 self.held = None;
             }
         }
-        Ok(())
+        // Nothing follows a Close frame, whoever sent it.
+        &[]
     }
 
     fn pass(&mut self, frame: &[u8]) {
@@ -143,7 +144,7 @@ impl Out {
         match self.state {
             State::Open | State::Closing => Ok(()),
             State::Cut(Cut::Stalled) => Err(io::ErrorKind::TimedOut.into()),
-            State::Cut(_) | State::Broken => Err(io::ErrorKind::ConnectionAborted.into()),
+            State::Closed | State::Cut(_) | State::Broken => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 }

@@ -22,8 +22,15 @@ pub(crate) struct Conduct {
     rate: JoinRate,
     /// When the bucket is full again.
     full_at: Mutex<Instant>,
-    refused_in_a_row: AtomicU32,
+    /// What was refused in a row, by its weight.
+    refused: AtomicU32,
 }
+
+/// What a refusal weighs, and what is too much. Who is too fast is told so each time and slows down: a stock client that
+/// was offline sends all at once that it was given meanwhile.
+const WEIGHT: u32 = 10;
+const WEIGHT_OF_HASTE: u32 = 1;
+const TOO_MUCH: u32 = WEIGHT * limits::REFUSALS_IN_A_ROW;
 
 impl JoinRate {
     /// Whoever comes back joins all of their rooms at once, and may go on to others right away: hence twice as many.
@@ -34,7 +41,7 @@ impl JoinRate {
 
 impl Conduct {
     pub(super) fn new(rate: JoinRate) -> Self {
-        Conduct { rate, full_at: Mutex::new(Instant::now()), refused_in_a_row: AtomicU32::new(0) }
+        Conduct { rate, full_at: Mutex::new(Instant::now()), refused: AtomicU32::new(0) }
     }
 
     /// One more join, if it may be; if not, after how long it may.
@@ -56,12 +63,18 @@ impl Conduct {
     pub(super) fn refused(&self, code: Code) -> bool {
         // Nobody is to blame for what the node cannot do now.
         let ours = matches!(code, Code::Draining | Code::Unavailable | Code::RoomLimit | Code::RoomFull);
-        !ours && self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 == limits::REFUSALS_IN_A_ROW
+        let weight = match code {
+            _ if ours => 0,
+            Code::RateLimited => WEIGHT_OF_HASTE,
+            _ => WEIGHT,
+        };
+        let before = self.refused.fetch_add(weight, Ordering::Relaxed);
+        before < TOO_MUCH && before + weight >= TOO_MUCH
     }
 
     pub(super) fn taken(&self) {
-        let again = |refused| (refused < limits::REFUSALS_IN_A_ROW).then_some(0);
-        let _ = self.refused_in_a_row.fetch_update(Ordering::Relaxed, Ordering::Relaxed, again);
+        let again = |refused| (refused < TOO_MUCH).then_some(0);
+        let _ = self.refused.fetch_update(Ordering::Relaxed, Ordering::Relaxed, again);
     }
 }
 
@@ -113,10 +126,23 @@ mod tests {
         assert!(!many());
         conduct.taken();
         assert!(!many() && !conduct.refused(Code::Draining) && !conduct.refused(Code::Unavailable));
-        assert!(conduct.refused(Code::RateLimited));
+        assert!(conduct.refused(Code::NotInRoom));
         // What is still on its way when the connection is closed makes no second one of it.
-        assert!(!conduct.refused(Code::RateLimited));
+        assert!(!conduct.refused(Code::NotInRoom));
         conduct.taken();
-        assert!(!many() && !conduct.refused(Code::RateLimited));
+        assert!(!many() && !conduct.refused(Code::NotInRoom));
+    }
+
+    #[test]
+    fn haste_weighs_a_tenth_and_is_too_much_in_the_end() {
+        let conduct = Conduct::new(JoinRate::new(1, 50));
+        let last = 10 * limits::REFUSALS_IN_A_ROW;
+        assert!((1..last).all(|_| !conduct.refused(Code::RateLimited)));
+        assert!(conduct.refused(Code::RateLimited));
+        // Together with others, none of which is exactly the last.
+        let conduct = Conduct::new(JoinRate::new(1, 50));
+        assert!(!conduct.refused(Code::RateLimited));
+        let others = (1..=limits::REFUSALS_IN_A_ROW).find(|_| conduct.refused(Code::NotInRoom));
+        assert_eq!(others, Some(limits::REFUSALS_IN_A_ROW));
     }
 }

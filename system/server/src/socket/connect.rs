@@ -24,7 +24,10 @@ use crate::auth::Identity;
 use crate::backend::Backend;
 use crate::chat::Chat;
 use crate::phase::Phase;
-use crate::telemetry::add;
+use crate::telemetry::{Metrics, add};
+
+/// RFC 6455, section 7.4.1.
+const POLICY_VIOLATION: u16 = 1008;
 
 /// What the namespace `/` does with a CONNECT.
 pub(crate) fn handler<A: Adapter, B: Backend<Adapter = A>>(
@@ -59,6 +62,15 @@ impl Line {
         Arc::new(Line { connection, conduct: Conduct::new(joins), admitted: Mutex::default() })
     }
 
+    /// Who asks only in vain is told that it is enough, and closed.
+    pub(super) fn refused(&self, connection: &Arc<Connection>, metrics: &Metrics, code: Code) {
+        if self.conduct.refused(code) {
+            add(&metrics.unruly);
+            tracing::debug!(code = code.as_str(), "a connection was closed: too much in a row was refused on it");
+            connection.close(POLICY_VIOLATION, "too many refusals in a row");
+        }
+    }
+
     fn of<A: Adapter>(socket: &Socket<A>) -> Option<&Arc<Line>> {
         socket.req_parts().extensions.get()
     }
@@ -66,11 +78,8 @@ impl Line {
 
 fn refused<B>(chat: &Chat<B>, line: Option<(&Arc<Line>, &Arc<Connection>)>, code: Code) {
     chat.metrics.connect_refused(code);
-    if let Some((line, connection)) = line
-        && line.conduct.refused(code)
-    {
-        add(&chat.metrics.unruly);
-        connection.cut();
+    if let Some((line, connection)) = line {
+        line.refused(connection, &chat.metrics, code);
     }
 }
 

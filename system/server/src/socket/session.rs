@@ -324,10 +324,7 @@ impl<B: Backend> Session<B> {
 
     fn refuse(&self, ack: Ack, refusal: &Refusal) {
         let _ = self.outbox.refuse(ack, refusal);
-        if self.line.conduct.refused(refusal.code) {
-            add(&self.chat.metrics.unruly);
-            self.outbox.close();
-        }
+        self.line.refused(self.outbox.connection(), &self.chat.metrics, refusal.code);
     }
 
     fn change_rooms<T>(&mut self, change: impl FnOnce(&mut Places<Place>) -> T) -> T {

@@ -26,6 +26,10 @@ pub(crate) struct Client {
     /// Everything that came, in order; what a test took is gone.
     pub(crate) inbox: Vec<Packet>,
     acks: u64,
+    /// Engine.IO's pings that were answered.
+    pub(crate) pings: usize,
+    /// The status of the node's Close frame.
+    pub(crate) farewell: Option<u16>,
 }
 
 impl Client {
@@ -42,7 +46,7 @@ impl Client {
     async fn over(stream: Box<dyn Stream>, server: &Server) -> Client {
         let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", server.address);
         let (stream, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-        let mut client = Client { stream, inbox: Vec::new(), acks: 0 };
+        let mut client = Client { stream, inbox: Vec::new(), acks: 0, pings: 0, farewell: None };
         let open = client.frame().await.unwrap();
         assert!(open.starts_with('0'), "{open}");
         client
@@ -158,6 +162,7 @@ impl Client {
         match frame.as_deref() {
             None => self.inbox.push(Packet::Closed),
             Some("2") => {
+                self.pings += 1;
                 let _ = self.stream.send(Message::text("3")).await;
             }
             Some(packet) => self.inbox.push(parse(packet)),
@@ -178,6 +183,10 @@ impl Client {
         match self.stream.next().await? {
             Ok(Message::Text(text)) if text.as_str() == "1" => None,
             Ok(Message::Text(text)) => Some(text.as_str().to_owned()),
+            Ok(Message::Close(said)) => {
+                self.farewell = said.map(|said| said.code.into());
+                None
+            }
             _ => None,
         }
     }

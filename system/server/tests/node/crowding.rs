@@ -1,5 +1,7 @@
 //! Nobody takes all of a node: neither by many connections nor by joining or asking in vain over and over.
 
+use std::time::Instant;
+
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -79,6 +81,31 @@ async fn joins_have_a_limit_however_they_are_asked_for() {
     ann.take(|packet| *packet == Packet::Connected).await;
 }
 
+/// As stock clients do that were offline: what they were given meanwhile they send all at once.
+#[tokio::test]
+async fn who_sends_too_much_at_once_is_told_so_and_stays() {
+    let server = Server::open(&[]).await;
+    let mut ann = Client::join(&server, "ann").await;
+    let (mut asked, mut taken, began) = (Vec::new(), 0, Instant::now());
+    for n in 0..130 {
+        asked.push(ann.ask("chat-message", &json!({ "content": n.to_string() })).await);
+    }
+    for id in asked {
+        let answer = ann.ack(id).await;
+        if answer["error"].is_null() {
+            taken += 1;
+        } else {
+            assert_eq!(answer["error"]["code"], "rate_limited", "{answer}");
+            assert!(answer["error"]["retry_after_ms"].as_u64().is_some(), "{answer}");
+        }
+    }
+    // Ten, and ten more for each second that it took.
+    let most = 10 + began.elapsed().as_millis() / 100;
+    assert!((10..=most).contains(&taken), "{taken} of at most {most} are taken");
+    assert!(ann.call("join", json!({ "room": "r" })).await["error"].is_null());
+    assert!(server.metric("chat_connections_unruly_total").await < 0.5);
+}
+
 #[tokio::test]
 async fn who_asks_only_in_vain_is_closed_and_nobody_else() {
     let server = Server::open(&[]).await;
@@ -94,6 +121,9 @@ async fn who_asks_only_in_vain_is_closed_and_nobody_else() {
         ann.try_write("42[\"nothing\"]").await;
     }
     ann.closed().await;
+    assert_eq!(ann.farewell, Some(1008));
+    let refused = |packet: &&Packet| matches!(packet, Packet::Event(name, _) if name == "error");
+    assert_eq!(ann.inbox.iter().filter(refused).count(), 199, "each was answered before");
 
     // Nor are tokens tried one after the other.
     let mut eve = Client::dial(&server).await;

@@ -84,20 +84,37 @@ impl Inflating {
     /// Reads on until a packet begins so; its JSON.
     pub(crate) async fn until(&mut self, begins: &str) -> Value {
         loop {
-            let frame = self.frame().await.expect("the connection goes on");
-            let text = String::from_utf8(frame.content).unwrap();
-            assert_eq!(frame.opcode, TEXT, "{text}");
-            if text == "2" {
-                self.write(FIN | TEXT, b"3").await;
-            } else if text.starts_with("42[\"chat-message\",") {
-                let message: Value = serde_json::from_str(&text[2..]).unwrap();
-                let word = |name: &str| message[1][name].as_str().unwrap().to_owned();
-                self.compressed += usize::from(frame.compressed);
-                self.messages.entry(word("room")).or_default().push(Chat { offset: word("offset"), text });
-            } else if text.starts_with(begins) {
+            if let Some(text) = self.packet().await
+                && text.starts_with(begins)
+            {
                 return serde_json::from_str(&text[text.find('[').unwrap()..]).unwrap();
             }
         }
+    }
+
+    /// Reads on until so many messages of the room came.
+    pub(crate) async fn hear(&mut self, room: &str, messages: usize) {
+        while self.messages.get(room).map_or(0, Vec::len) < messages {
+            self.packet().await;
+        }
+    }
+
+    /// The next packet, unless it is a message, which is kept, or a ping, which is answered.
+    async fn packet(&mut self) -> Option<String> {
+        let frame = self.frame().await.expect("the connection goes on");
+        let text = String::from_utf8(frame.content).unwrap();
+        assert_eq!(frame.opcode, TEXT, "{text}");
+        if text == "2" {
+            self.write(FIN | TEXT, b"3").await;
+        } else if text.starts_with("42[\"chat-message\",") {
+            let message: Value = serde_json::from_str(&text[2..]).unwrap();
+            let word = |name: &str| message[1][name].as_str().unwrap().to_owned();
+            self.compressed += usize::from(frame.compressed);
+            self.messages.entry(word("room")).or_default().push(Chat { offset: word("offset"), text });
+        } else {
+            return Some(text);
+        }
+        None
     }
 
     /// A masked frame.
@@ -116,8 +133,12 @@ impl Inflating {
         }
         frame.extend(KEY);
         frame.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
+        self.write_bytes(&frame).await;
+    }
+
+    pub(crate) async fn write_bytes(&mut self, bytes: &[u8]) {
         // A node that has had enough may be gone.
-        let _ = self.stream.write_all(&frame).await;
+        let _ = self.stream.write_all(bytes).await;
     }
 
     /// A compressed text in so many pieces, with a ping between them.

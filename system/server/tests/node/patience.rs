@@ -61,6 +61,40 @@ async fn a_client_that_never_reads_its_answers_is_dropped() {
     }
 }
 
+/// Into its room more is said than kernels take, and no more than may wait for it: only the time is left to end it.
+async fn only_listens(server: &Server) {
+    let mut deaf = Client::dial_narrow(server).await;
+    deaf.connect(&json!({ "token": "deaf" })).await;
+    deaf.event("joined").await;
+    // The first ping comes at once, and there is no other in this hour.
+    while deaf.pings == 0 {
+        deaf.read().await;
+    }
+    let mut ann = Client::join(server, "ann").await;
+    let (filling, mut said) = ("\u{20ac}".repeat(990), 0);
+    while server.metric(WAITED).await < 1e6 && server.metric(SLOW).await < 0.5 {
+        for _ in 0..100 {
+            ann.call("chat-message", json!({ "content": filling })).await;
+        }
+        ann.inbox.clear();
+        said += 100;
+        assert!(said < 20_000, "nothing waits");
+    }
+    server.metric_once(SLOW, |closed| closed > 0.5).await;
+    server.metric_once("chat_connections", |connections| connections < 1.5).await;
+    assert!(ann.call("chat-message", json!({ "content": "who reads stays" })).await["error"].is_null());
+}
+
+const WAITED: &str = "chat_send_buffer_peak_bytes";
+const SLOW: &str = "chat_slow_consumers_total";
+
+#[tokio::test]
+async fn a_websocket_that_takes_nothing_is_dropped_after_the_ping_timeout() {
+    let setting = ["--ping-interval", "1h", "--ping-timeout", "1s", "--rate-limit", "1000000"];
+    let (plain, tls) = (Server::open(&setting).await, Pair::make().serve(&setting).await);
+    tokio::join!(only_listens(&plain), only_listens(&tls));
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_finish_its_tls_handshake_is_dropped() {
     let pair = Pair::make();

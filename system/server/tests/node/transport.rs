@@ -4,6 +4,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{Client, Packet};
+use crate::inflating::{CLOSE, Inflating, PONG, TEXT};
 use crate::server::{PATIENCE, Server};
 
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=websocket";
@@ -104,6 +105,7 @@ async fn an_oversized_payload_closes_its_connection_and_no_other() {
     assert_eq!(refused["error"]["code"], "invalid_payload", "large, and still a payload");
     ann.write(format!("42[\"chat-message\",{{\"content\":\"{}\"}}]", "x".repeat(1_000_001))).await;
     ann.closed().await;
+    assert_eq!(ann.farewell, Some(1009));
     // In fragments, none of which is too large, and without an end.
     let mut carl = Client::join(&server, "carl").await;
     let mut fragments = 0;
@@ -112,8 +114,59 @@ async fn an_oversized_payload_closes_its_connection_and_no_other() {
         assert!(fragments < 1000, "never closed");
     }
     carl.closed().await;
+    assert_eq!(carl.farewell, Some(1009));
     assert!(bob.call("chat-message", json!({ "content": "here" })).await["error"].is_null());
     assert_eq!(server.get("/health").await.status, 200);
+}
+
+/// Whether or not compression was agreed on, and what came before it counts.
+#[tokio::test]
+async fn a_frame_that_breaks_the_protocol_is_told_with_its_status() {
+    let server = Server::open(&["--rate-limit", "1000"]).await;
+    let half = "x".repeat(500_001);
+    for offer in ["", "permessage-deflate"] {
+        let wrong = [
+            // Reserved bits, an opcode that nobody defined, a continuation of nothing.
+            (1002, vec![(0xa1, "3")]),
+            (1002, vec![(0xc9, "")]),
+            (1002, vec![(0x83, "3")]),
+            (1002, vec![(0x80, "3")]),
+            // A message within another; a control frame in pieces, and one that is too long.
+            (1002, vec![(0x01, "4"), (0x81, "3")]),
+            (1002, vec![(0x09, "")]),
+            (1002, vec![(0x89, &half[..126])]),
+            (1009, vec![(0x01, &half[..]), (0x89, "between"), (0x80, &half[..])]),
+        ];
+        for (nth, (status, frames)) in wrong.into_iter().enumerate() {
+            let (mut ann, _) = Inflating::join(&server, offer, &json!({ "token": "ann" })).await;
+            for (first, payload) in frames {
+                ann.write(first, payload.as_bytes()).await;
+            }
+            assert_eq!(farewell(&mut ann).await, status, "the {nth}th, {offer:?}");
+        }
+        let (mut ann, _) = Inflating::join(&server, offer, &json!({ "token": "ann" })).await;
+        // A ping, and then a frame without a mask.
+        ann.write_bytes(b"\x89\x84\0\0\0\0ping\x81\x013").await;
+        let pong = loop {
+            let frame = ann.frame().await.expect("an answer to what came before");
+            if frame.opcode != TEXT {
+                break frame;
+            }
+        };
+        assert_eq!((pong.opcode, &pong.content[..]), (PONG, &b"ping"[..]));
+        assert_eq!(farewell(&mut ann).await, 1002);
+    }
+}
+
+/// The status of the Close frame behind whatever else is said, and nothing comes after it.
+async fn farewell(client: &mut Inflating) -> u16 {
+    loop {
+        let frame = client.frame().await.expect("a word of farewell");
+        if frame.opcode == CLOSE {
+            assert!(client.frame().await.is_none(), "something follows it");
+            return u16::from_be_bytes(frame.content[..2].try_into().expect("a status"));
+        }
+    }
 }
 
 #[tokio::test]

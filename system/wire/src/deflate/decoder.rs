@@ -15,13 +15,14 @@ const KEPT: usize = 512;
 /// Why a connection must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Frames that may not follow each other, or a reserved bit where none may be (RFC 7692, section 6).
+    /// A header that is none, frames that may not follow each other, or a reserved bit where none may be (RFC 7692,
+    /// section 6).
     #[error("frames break the protocol")]
     Protocol,
     #[error("a compressed message is corrupt")]
     Corrupt,
     /// More than the limit, inflated or not yet.
-    #[error("a compressed message is too large")]
+    #[error("a message is too large")]
     TooLarge,
 }
 

@@ -1,29 +1,33 @@
-//! Frame headers as far as compression needs them (RFC 6455, section 5.2): from the peer, and of what is written.
+//! Frame headers (RFC 6455, section 5.2): from the peer, and of what is written compressed.
 
 use bytes::BufMut;
 
 pub(super) const FIN: u8 = 0x80;
 pub(super) const RSV1: u8 = 0x40;
+const RESERVED: u8 = 0x70;
 const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
+const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
+const PONG: u8 = 10;
 /// The longest header that a client sends.
-pub(super) const LONGEST: usize = 14;
+pub(crate) const LONGEST: usize = 14;
 
 /// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// FIN, the reserved bits and the opcode.
     pub(super) first: u8,
-    pub(super) mask: Option<[u8; 4]>,
+    pub(crate) mask: Option<[u8; 4]>,
     /// Bytes of payload.
-    pub(super) length: u64,
+    pub(crate) length: u64,
 }
 
 impl Header {
     /// The header that `bytes` begin with and its own length; `None` while some of it is missing.
-    pub(super) fn parse(bytes: &[u8]) -> Option<(Header, usize)> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<(Header, usize)> {
         let (&first, &second) = (bytes.first()?, bytes.get(1)?);
         let (length, end) = match second & !MASKED {
             126 => (u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
@@ -54,7 +58,7 @@ impl Header {
         to.put_slice(self.mask.as_ref().map_or(&[][..], |mask| &mask[..]));
     }
 
-    pub(super) fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         self.first & FIN != 0
     }
 
@@ -62,8 +66,22 @@ impl Header {
         self.first & OPCODE
     }
 
+    /// A reserved bit, or an opcode that nobody defined.
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.first & RESERVED != 0 || !matches!(self.opcode(), CONTINUATION..=BINARY | CLOSE..=PONG)
+    }
+
+    /// As a control frame must be (section 5.5).
+    pub(crate) fn is_short_and_whole(&self) -> bool {
+        self.is_final() && self.length <= 125
+    }
+
+    pub(crate) fn continues(&self) -> bool {
+        self.opcode() == CONTINUATION
+    }
+
     /// Text, binary, or the continuation of one of them.
-    pub(super) fn is_data(&self) -> bool {
+    pub(crate) fn is_data(&self) -> bool {
         self.opcode() <= BINARY
     }
 

@@ -27,7 +27,7 @@
 mod codec;
 mod decoder;
 mod extension;
-mod header;
+pub(crate) mod header;
 mod negotiation;
 mod peer;
 mod room;

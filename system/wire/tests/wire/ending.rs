@@ -57,6 +57,27 @@ async fn a_cut_ends_a_reader_that_waits_and_the_peer_sees_it() {
     within("the connection's end", connection.ended()).await;
 }
 
+/// Behind what was said, and nothing follows it; the server is told as by the end of its stream.
+#[tokio::test]
+async fn a_connection_is_closed_with_a_word_and_its_reader_told() {
+    let (connection, mut wire, mut far) = tcp(()).await;
+    connection.push(text(1), &Batch::new()).unwrap();
+    let reading = tokio::spawn(async move {
+        let kind = wire.read_u8().await.unwrap_err().kind();
+        (kind, wire.write(&text(2)).await.unwrap_err().kind())
+    });
+    tokio::task::yield_now().await;
+    connection.close(1008, "enough");
+    connection.close(1002, "no other");
+    assert!(connection.send(text(3)).is_err());
+    let aborted = std::io::ErrorKind::ConnectionAborted;
+    assert_eq!(within("the reader's end", reading).await.unwrap(), (aborted, aborted));
+    let mut received = Vec::new();
+    within("the end, for the peer", far.read_to_end(&mut received)).await.unwrap();
+    assert_eq!(received, [&text(1)[..], &[0x88, 8, 0x03, 0xf0], b"enough"].concat());
+    assert_eq!(connection.why_cut(), None);
+}
+
 /// Although the server below has not noticed yet, and holds on to its stream.
 #[tokio::test]
 async fn a_cut_is_seen_by_the_peer_at_once() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 
-use super::peer::{Noting, payloads, piped, settings, text, within};
+use super::peer::{LIMIT, Noting, payloads, piped, settings, text, within};
 use system_wire::deflate::{self, Deflate};
 use system_wire::{Batch, Connection, Locked, frame};
 
@@ -38,15 +38,68 @@ async fn frames_never_interleave_and_each_source_keeps_its_order() {
     assert_eq!(received.iter().filter(|payload| *payload == "2").count(), FRAMES);
 }
 
+/// Whatever pieces the server writes, and whatever is ready between them.
 #[tokio::test]
-async fn half_a_frame_is_refused() {
-    let (_connection, mut wire, far) = piped(100);
-    let whole = frame::text("abc");
-    for bytes in [&whole[..4], &whole[..1], &[&whole[..], &whole[..2]].concat()] {
-        assert_eq!(wire.write(bytes).await.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+async fn a_frame_that_is_written_in_pieces_goes_out_when_it_is_whole() {
+    let lengths = [0, 1, 125, 126, 3000];
+    let frames = lengths.map(|length| frame::text(&"x".repeat(length)));
+    let apart = |nth: usize| frames[nth].split_at(frames[nth].len() - lengths[nth]);
+    let header_and_payload: Vec<_> = (0..lengths.len()).flat_map(|nth| <[&[u8]; 2]>::from(apart(nth))).collect();
+    let bytes = frames.concat();
+    // The last two cut anywhere, so that the end of one frame is written with the beginning of the next.
+    for pieces in
+        [bytes.chunks(1).collect(), header_and_payload, bytes.chunks(100).collect(), bytes.chunks(3003).collect()]
+    {
+        let peer = Noting::default();
+        let (connection, mut wire) = peer.connect();
+        for piece in &pieces {
+            assert_eq!(wire.write(piece).await.unwrap(), piece.len());
+            wire.flush().await.unwrap();
+            connection.send(frame::text("ready")).unwrap();
+        }
+        // That every write is of whole frames is what the peer looks at.
+        let (ready, own): (Vec<_>, Vec<_>) =
+            peer.writes().into_iter().flat_map(|(_, payloads)| payloads).partition(|payload| payload == "ready");
+        assert_eq!(ready.len(), pieces.len());
+        assert_eq!(own.iter().map(String::len).collect::<Vec<_>>(), lengths, "{} pieces", pieces.len());
     }
+}
+
+#[tokio::test]
+async fn half_a_frame_ends_with_its_stream() {
+    let (connection, mut wire, far) = piped(100);
+    wire.write_all(&[&frame::text("abc")[..], &frame::text("never")[..6]].concat()).await.unwrap();
+    connection.send(frame::text("ready")).unwrap();
+    wire.shutdown().await.unwrap();
     drop(wire);
-    assert!(payloads(far).await.iter().all(|payload| payload == "abc"));
+    assert_eq!(payloads(far).await, ["abc", "ready"]);
+}
+
+/// Nor is what follows taken for another frame.
+#[tokio::test]
+async fn a_frame_in_pieces_has_a_limit_and_a_masked_one_is_none() {
+    for header in [
+        &[0x82, 127, 0, 0, 0, 0, 0, 0, 0x27, 7][..],
+        &[0x82, 127, 255, 255, 255, 255, 255, 255, 255, 255],
+        &[0x82, 0x81],
+    ] {
+        let (connection, mut wire, far) = piped(100);
+        let before = [&frame::text("abc")[..], &header[..1]].concat();
+        wire.write_all(&before).await.unwrap();
+        for more in [&header[1..], &frame::text("no")] {
+            assert_eq!(wire.write(more).await.unwrap_err().kind(), std::io::ErrorKind::InvalidData, "{header:x?}");
+        }
+        connection.send(frame::text("ready")).unwrap();
+        drop(wire);
+        assert_eq!(payloads(far).await, ["abc", "ready"]);
+    }
+    let (_connection, mut wire, far) = piped(2 * LIMIT);
+    let most = frame::text(&"x".repeat(LIMIT - 4));
+    assert_eq!(most.len(), LIMIT);
+    wire.write_all(&most[..7]).await.unwrap();
+    wire.write_all(&most[7..]).await.unwrap();
+    drop(wire);
+    assert_eq!(payloads(far).await[0].len(), LIMIT - 4);
 }
 
 #[tokio::test]
