@@ -3,7 +3,7 @@
 //! The moment is one turn of the runtime: what is ready to run runs first. At low rates that is no time at all, and
 //! answers leave before the fan-out; under load it is as long as the work that piled up, and one write carries it all.
 //! A paced batch waits longer when it must: what comes after silence leaves at once, and what follows within the pace
-//! leaves together at its end. Who gets something less often than that never waits.
+//! leaves together at its end.
 //!
 //! Who gets what is settled when a frame is pushed, so that nothing has to be flushed when somebody joins or leaves.
 
