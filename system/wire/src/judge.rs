@@ -2,7 +2,7 @@
 //! fault is then told with its status, whatever the server says to it. What only a payload shows is left to the server.
 
 use crate::deflate::DecodeError;
-use crate::deflate::header::{Header, LONGEST};
+use crate::header::{Header, LONGEST};
 
 /// Where between frames and messages a peer is.
 #[derive(Default)]

@@ -19,6 +19,7 @@ mod connection;
 pub mod deflate;
 mod drain;
 pub mod frame;
+mod header;
 mod judge;
 mod out;
 mod queue;

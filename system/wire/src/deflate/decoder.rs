@@ -5,7 +5,7 @@
 //! and handed on in one; control frames between them go ahead of it. Nothing is kept from one message to the next.
 
 use super::codec::inflate;
-use super::header::{FIN, Header, LONGEST};
+use crate::header::{FIN, Header, LONGEST};
 
 /// Masked as a client's frame must be, with nothing.
 const NO_MASK: Option<[u8; 4]> = Some([0; 4]);

@@ -27,7 +27,6 @@
 mod codec;
 mod decoder;
 mod extension;
-pub(crate) mod header;
 mod negotiation;
 mod peer;
 mod room;

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::codec::compress_alone;
-use super::header::plain_message;
 use super::negotiation::Agreement;
 use super::stream::{EPOCH, Fed, Place, compressed};
 use super::{Deflate, Sent};
+use crate::header::plain_message;
 
 /// The other side of a connection; by default one that takes everything plain. To be asked under the lock that orders
 /// the connection's bytes.

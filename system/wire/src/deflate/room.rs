@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::header::plain_message;
 use super::negotiation::Agreement;
 use super::peer::{Peer, Tier, alone};
 use super::stream::{EPOCH, Fed, Place, Stream};
 use super::{Deflate, QUIET, Sent};
+use crate::header::plain_message;
 
 /// Deliveries to members that could share a context, without a pause of [`QUIET`], from which on a room is worth a
 /// stream.

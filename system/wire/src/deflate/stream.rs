@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::Deflate;
 use super::codec::Compressor;
-use super::header::{Header, LONGEST, RSV1};
+use crate::header::{Header, LONGEST, RSV1};
 
 /// Plain bytes between two fresh starts.
 pub(super) const EPOCH: usize = 64 * 1024;

@@ -180,17 +180,23 @@ async fn who_goes_offline_queues_and_comes_back_with_nothing_lost_doubled_or_swa
     assert!((1.0..20.0).contains(&refused), "{refused}");
 }
 
-#[tokio::test]
-async fn a_reload_keeps_what_was_said_and_what_waits() {
-    let Some(browser) = browser().await else { return };
+/// Ann on the page, behind a cable of her own, and bob, who has said that to her.
+async fn have_heard(browser: &Browser, said: &str) -> (Server, Cable, Reader, Client) {
     let server = Server::open(&[]).await;
     let cable = Cable::to(server.address).await;
-    let mut ann = Reader::open(&browser, &cable.url()).await;
+    let mut ann = Reader::open(browser, &cable.url()).await;
     let mut bob = Client::join(&server, "bob").await;
     ann.sign_in("ann", "global").await;
     ann.connected().await;
-    bob.call("chat-message", json!({ "content": "one" })).await;
-    ann.sees(&["one"]).await;
+    bob.call("chat-message", json!({ "content": said })).await;
+    ann.sees(&[said]).await;
+    (server, cable, ann, bob)
+}
+
+#[tokio::test]
+async fn a_reload_keeps_what_was_said_and_what_waits() {
+    let Some(browser) = browser().await else { return };
+    let (_server, cable, mut ann, mut bob) = have_heard(&browser, "one").await;
     cable.deafen();
     ann.say("two").await;
     bob.contents(2).await;
@@ -210,14 +216,7 @@ async fn a_reload_keeps_what_was_said_and_what_waits() {
 #[tokio::test]
 async fn who_signs_out_leaves_nothing_that_was_said_and_misses_nothing_when_back() {
     let Some(browser) = browser().await else { return };
-    let server = Server::open(&[]).await;
-    let cable = Cable::to(server.address).await;
-    let mut ann = Reader::open(&browser, &cable.url()).await;
-    let mut bob = Client::join(&server, "bob").await;
-    ann.sign_in("ann", "global").await;
-    ann.connected().await;
-    bob.call("chat-message", json!({ "content": "said before" })).await;
-    ann.sees(&["said before"]).await;
+    let (_server, cable, mut ann, mut bob) = have_heard(&browser, "said before").await;
     cable.cut();
     ann.say("never sent").await;
     ann.tab.eval("window.asked = []; window.confirm = (what) => asked.push(what) > 1").await;

@@ -2,8 +2,8 @@
 
 use bytes::BufMut;
 
-pub(super) const FIN: u8 = 0x80;
-pub(super) const RSV1: u8 = 0x40;
+pub(crate) const FIN: u8 = 0x80;
+pub(crate) const RSV1: u8 = 0x40;
 const RESERVED: u8 = 0x70;
 const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
@@ -19,7 +19,7 @@ pub(crate) const LONGEST: usize = 14;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     /// FIN, the reserved bits and the opcode.
-    pub(super) first: u8,
+    pub(crate) first: u8,
     pub(crate) mask: Option<[u8; 4]>,
     /// Bytes of payload.
     pub(crate) length: u64,
@@ -41,7 +41,7 @@ impl Header {
         Some((Header { first, mask: Some(mask), length }, end + 4))
     }
 
-    pub(super) fn write(&self, to: &mut impl BufMut) {
+    pub(crate) fn write(&self, to: &mut impl BufMut) {
         let second = |length| length | if self.mask.is_some() { MASKED } else { 0 };
         to.put_u8(self.first);
         match self.length {
@@ -62,7 +62,7 @@ impl Header {
         self.first & FIN != 0
     }
 
-    pub(super) fn opcode(&self) -> u8 {
+    pub(crate) fn opcode(&self) -> u8 {
         self.first & OPCODE
     }
 
@@ -86,14 +86,14 @@ impl Header {
     }
 
     /// The first frame of a compressed message, and nothing reserved in it but that it is compressed.
-    pub(super) fn begins_compressed(&self) -> bool {
+    pub(crate) fn begins_compressed(&self) -> bool {
         let first = self.first & !FIN;
         first == RSV1 | TEXT || first == RSV1 | BINARY
     }
 }
 
 /// Where the payload of a frame begins that may be compressed: a whole message of the server's in one frame.
-pub(super) fn plain_message(frame: &[u8]) -> Option<usize> {
+pub(crate) fn plain_message(frame: &[u8]) -> Option<usize> {
     let (header, start) = Header::parse(frame)?;
     let message = header.first == FIN | TEXT || header.first == FIN | BINARY;
     (message && header.mask.is_none() && header.length == (frame.len() - start) as u64).then_some(start)
