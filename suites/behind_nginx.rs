@@ -2,7 +2,7 @@
 //! back elsewhere when theirs dies, and never meet a node that is not ready.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
+    net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -26,6 +26,7 @@ use crate::{
     nginx::Nginx,
     node_loss::PROMISED,
     official_client::{Users, VERSIONS},
+    process::free_ports,
     stage::Stage,
     stock_client::{Door, StockClient},
     verdict::Close,
@@ -83,7 +84,8 @@ fn users_behind_nginx_survive_a_drained_and_a_killed_node() {
 fn nginx_passes_a_node_by_until_it_is_ready() {
     play(async {
         let stage = Stage::set(Set::usual().chat_nodes(1)).await;
-        let away = StdListener::bind((AWAY, 0)).and_then(|free| free.local_addr()).expect("a port");
+        let [port] = free_ports(AWAY);
+        let away = SocketAddr::from((AWAY, port));
         let late = ChatNode::start(&["--auth", "none", "--delivery", "log", "--redis", &format!("redis://{away}")]);
         let (late_address, ready) = (late.address().await, stage.chat_addresses()[0]);
         let Some(nginx) = Nginx::before(&[late_address, ready]).await else { return };

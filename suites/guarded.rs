@@ -2,7 +2,7 @@
 //! many installations have it. The engines that are fetched know no TLS of their own.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
@@ -23,7 +23,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::{process::Process, wait::eventually, warm};
+use crate::{
+    process::{Process, free_ports},
+    wait::eventually,
+    warm,
+};
 
 pub(crate) const PASSWORD: &str = "s3cret-of-redis";
 /// Of the servers themselves. Nothing on this machine connects from it, so that a port that is free stays free until a
@@ -199,7 +203,7 @@ impl Redis {
         std::fs::create_dir(&data).expect("a folder");
         let listener = TcpListener::bind((HOST, 0)).await.expect("a port");
         let door = listener.local_addr().expect("an address").port();
-        let (port, bus) = two_free_ports();
+        let [port, bus] = free_ports(HOST);
         let mut command = Command::new(&engine.program);
         if let Some(libraries) = &engine.library_path {
             command.env("LD_LIBRARY_PATH", libraries);
@@ -233,10 +237,4 @@ impl Redis {
         stream.read_to_string(&mut answer).await.expect("an answer");
         answer.strip_prefix("+OK\r\n").unwrap_or_else(|| panic!("AUTH: {answer}")).to_owned()
     }
-}
-
-fn two_free_ports() -> (u16, u16) {
-    let free = || StdListener::bind((HOST, 0)).expect("a port");
-    let (one, other) = (free(), free());
-    (one.local_addr().expect("an address").port(), other.local_addr().expect("an address").port())
 }

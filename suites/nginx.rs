@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::{
-    process::Process,
+    process::{Process, free_ports},
     wait::{PATIENCE, not_tested, within},
     warm,
 };
@@ -36,7 +36,7 @@ impl Nginx {
             return None;
         };
         let folder = tempfile::tempdir_in(warm::ground()).expect("a folder");
-        let port = TcpListener::bind((HOST, 0)).and_then(|free| free.local_addr()).expect("a port").port();
+        let [port] = free_ports(HOST);
         let address = SocketAddr::from((HOST, port));
         write(folder.path(), address, nodes);
         let mut command = Command::new(program);

@@ -1,11 +1,25 @@
 //! A process that a test starts by itself, beside the cluster. It ends with the test, however that ends.
 
 use std::{
+    net::Ipv4Addr,
     os::unix::process::CommandExt,
     process::{Child, Command},
 };
 
 use nix::sys::{prctl::set_pdeathsig, signal::Signal};
+use tokio::net::TcpSocket;
+
+/// For programs that have to be told their ports. They are bound and never made to listen: of a listener, what another
+/// thread forks would hold a copy until it has become another program, and the port with it.
+pub(crate) fn free_ports<const N: usize>(host: Ipv4Addr) -> [u16; N] {
+    let bound = [(); N].map(|()| {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("a socket's option");
+        socket.bind((host, 0).into()).expect("a free port");
+        socket
+    });
+    bound.map(|socket| socket.local_addr().expect("an address").port())
+}
 
 pub(crate) struct Process(Child);
 

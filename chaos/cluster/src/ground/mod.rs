@@ -6,10 +6,9 @@
 mod bridge;
 mod loopback;
 
-use std::{
-    collections::BTreeMap,
-    net::{SocketAddr, TcpListener},
-};
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use tokio::net::TcpSocket;
 
 pub(crate) use bridge::Bridge;
 pub(crate) use loopback::Loopback;
@@ -84,5 +83,14 @@ fn with_bus(address: SocketAddr) -> [SocketAddr; 2] {
 }
 
 fn all_free(needed: impl IntoIterator<Item = SocketAddr>) -> bool {
-    needed.into_iter().all(|address| TcpListener::bind(address).is_ok())
+    needed.into_iter().all(|address| look(address).is_ok())
+}
+
+/// Bound, and never made to listen: of whatever is open here, a process that another thread forks holds a copy until it has
+/// become another program, and a copy of a listener would keep the port from the server that it was looked at for.
+fn look(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }

@@ -1,7 +1,7 @@
 //! One server that we started: a process, and what came of it. The id of that first process stays its own until it is
 //! waited for here, so it can be signalled by id.
 
-use std::{io, os::unix::process::ExitStatusExt, process};
+use std::{collections::BTreeMap, io, os::unix::process::ExitStatusExt, process};
 
 use nix::{
     errno::Errno,
@@ -18,13 +18,16 @@ pub(super) struct Child {
     first: process::Child,
     /// In the environment of all that came of it.
     mark: String,
+    /// What came of it, and when that was started: kept in mind until it has ended. While it is ending it has no environment
+    /// to be found by any more, and still its port.
+    seen: BTreeMap<u32, u64>,
     /// Once all of them have ended: how the first did.
     ended: Option<String>,
 }
 
 impl Child {
     pub(super) fn new(first: process::Child, mark: String) -> Child {
-        Child { first, mark, ended: None }
+        Child { first, mark, seen: BTreeMap::new(), ended: None }
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -69,13 +72,13 @@ impl Child {
     }
 
     /// What came of it and has not ended.
-    fn others(&self) -> Vec<u32> {
-        let mut others = tree::marked(&self.mark);
-        others.extend(tree::descendants(self.pid()).into_iter().filter(|pid| !tree::has_ended(*pid)));
-        others.sort_unstable();
-        others.dedup();
-        others.retain(|pid| *pid != self.pid());
-        others
+    fn others(&mut self) -> Vec<u32> {
+        let found = tree::marked(&self.mark).into_iter().chain(tree::descendants(self.pid()));
+        self.seen.extend(found.filter_map(|pid| Some((pid, tree::started(pid)?))));
+        let first = self.pid();
+        self.seen
+            .retain(|pid, started| *pid != first && !tree::has_ended(*pid) && tree::started(*pid) == Some(*started));
+        self.seen.keys().copied().collect()
     }
 
     /// Kills it and waits for it.

@@ -26,15 +26,20 @@ async fn without_chat() -> Cluster {
     Cluster::start(one_redis(ChatTopology::none()), as_processes()).await.expect("a cluster")
 }
 
-const WEB_SERVER: &str = "import http.server, os, signal, sys, threading
+const WEB_SERVER: &str = "import ctypes, http.server, os, signal, sys, threading
 print(sys.argv[1:], os.environ.get('OTEL_EXPORTER_OTLP_ENDPOINT'), os.environ.get('COLOUR'), os.getcwd(), flush=True)
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == '/ready' else 404)
         self.end_headers()
+server = http.server.HTTPServer((sys.argv[1], int(sys.argv[2])), Answer)
 if os.environ.get('SLOW'):
     signal.signal(signal.SIGTERM, lambda *_: threading.Timer(1, os._exit, [0]).start())
-http.server.HTTPServer((sys.argv[1], int(sys.argv[2])), Answer).serve_forever()
+    memory = b'.' * (256 << 20)
+if os.environ.get('HEADLESS'):
+    threading.Thread(target=server.serve_forever).start()
+    ctypes.CDLL(None).pthread_exit(None)
+server.serve_forever()
 ";
 
 fn python(ready: &str) -> ChatTopology {
@@ -83,7 +88,10 @@ async fn a_chat_node_is_killed_and_started_again_where_it_was() {
 pub(crate) const STAYS: &str = "setsid python3 -c \"$@\"; exit";
 /// The server is nobody's child any more, and the shell becomes something else.
 const FORKS: &str = "setsid --fork python3 -c \"$@\"; exec sleep 1000";
-/// The shell goes at once when it is asked to, and the server takes its time.
+/// The first thread of the server has ended and the process goes on, as one that is ending does for a moment.
+const HEADLESS: &str = "HEADLESS=1 python3 -c \"$@\"; exit";
+/// The shell goes at once when it is asked to, and the server takes its time: to begin with it, and to end, for the kernel
+/// takes much memory from it before it closes its port.
 const DRAINS: &str = "SLOW=1 python3 -c \"$@\" & wait";
 
 /// What is started is a shell.
@@ -110,7 +118,7 @@ async fn a_chat_node_has_gone_when_all_of_its_processes_have() {
 #[tokio::test]
 async fn what_is_done_to_a_chat_node_is_done_to_all_of_its_processes() {
     let cluster = without_chat().await;
-    for script in [STAYS, FORKS] {
+    for script in [STAYS, FORKS, HEADLESS] {
         all_of_its_processes(&cluster, script).await;
     }
 }

@@ -1,5 +1,6 @@
 //! The same on real processes, loopback only. All servers end with the test.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -8,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Value, cmd};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Duration, sleep};
 
 use super::{Connected, Control, Halves, Operator, Pair, STREAM_BLOCK, Soon, connection};
@@ -110,7 +111,11 @@ async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, line: &s
 /// A port below the ephemeral range, its bus port too, that nobody has; another each time.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    // Bound and not made to listen: a copy of it in what another thread forks keeps the port from nobody.
+    let free = |port: u16| {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).and_then(|()| socket.bind((Ipv4Addr::LOCALHOST, port).into())).is_ok()
+    };
     // Where two processes of this test rarely meet.
     let beginning = 16_000 + (std::process::id() % 50) as u16 * 100;
     let port = |_| beginning + NEXT.fetch_add(1, Relaxed);
