@@ -64,8 +64,10 @@ impl Place {
     }
 
     fn drill_with(&self, more: &[&str], environment: &[(&str, &Path)]) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
-        command.args(["drill", "drill.toml", "--runs", "runs"]).args(more).current_dir(&self.0);
+        // Whoever runs this test may ignore SIGHUP, as `nohup` does, and what it starts would, too.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_chaos"), "drill", "drill.toml", "--runs", "runs"]);
+        command.args(more).current_dir(&self.0);
         command.envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().expect("the binary starts")
     }
