@@ -198,6 +198,9 @@ fn pids(cluster: &Cluster) -> BTreeMap<Server, Option<u32>> {
 /// Where `signal` reads them.
 fn pids_for_commands(folder: &Path, pids: &BTreeMap<Server, Option<u32>>) {
     for (server, pid) in pids.iter().filter_map(|(server, pid)| Some((server, (*pid)?))) {
-        fs::write(folder.join(format!("{server}.pid")), pid.to_string()).expect("written");
+        // In one piece: a command may be reading it.
+        let new = folder.join(format!("{server}.new"));
+        fs::write(&new, pid.to_string()).expect("written");
+        fs::rename(new, folder.join(format!("{server}.pid"))).expect("renamed");
     }
 }

@@ -108,8 +108,8 @@ impl fmt::Display for Signal {
 const EFFECT: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Until a signal that was sent has done what it is for; otherwise what is seen instead. `again` sends a pause once more:
-/// to what was started between the look at the processes and the signal.
+/// Until a signal that was sent has done what it is for; otherwise what is seen instead. `again` sends a pause or a kill once
+/// more: to what was started between the look at the processes and the signal.
 pub(crate) async fn effect(
     signal: Signal,
     state: impl Fn() -> Process,
@@ -121,7 +121,7 @@ pub(crate) async fn effect(
         if took_effect(signal, &state) {
             return Ok(());
         }
-        if signal == Signal::Pause {
+        if matches!(signal, Signal::Pause | Signal::Kill) {
             again().map_err(|error| format!("cannot be sent {signal}: {error}"))?;
         }
         if Instant::now() > until {

@@ -68,10 +68,14 @@ pub(crate) fn are_stopped(pids: &[u32]) -> bool {
     pids.iter().all(|pid| stopped(*pid) || has_ended(*pid))
 }
 
-/// T: by a signal; t: by whoever traces it.
+/// T: by a signal; t: by whoever traces it. A thread in state D stops before it goes on; where none has stopped yet, it
+/// waits for a child that was stopped before it became another program (vfork).
 pub(crate) fn stopped(pid: u32) -> bool {
+    let is_stopped = |state: &char| matches!(state, 'T' | 't');
     let states = states(pid);
-    !states.is_empty() && states.iter().all(|state| matches!(state, 'T' | 't'))
+    states.iter().all(|state| is_stopped(state) || *state == 'D')
+        && (states.iter().any(is_stopped)
+            || children(pid).into_iter().any(|child| self::states(child).iter().any(is_stopped)))
 }
 
 /// One that only waits to be reaped has ended.

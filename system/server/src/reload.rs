@@ -78,7 +78,7 @@ impl<T: Send + Sync + 'static> Watched<T> {
 
     fn take(&self, found: &Snapshot, kind: Reload, metrics: &Metrics) {
         let parsed = found.as_ref().map_err(Clone::clone).and_then(|files| (self.parse)(files));
-        metrics.reloaded(kind, parsed.is_ok());
+        let taken = parsed.is_ok();
         match parsed {
             Ok(value) => {
                 *self.value.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
@@ -92,6 +92,8 @@ impl<T: Send + Sync + 'static> Watched<T> {
                 );
             }
         }
+        // Last: whoever sees the count relies on what it counts.
+        metrics.reloaded(kind, taken);
     }
 }
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::Cluster;
-use crate::{ClusterError, Server, View};
+use crate::{ClusterError, Server, View, backend::Process};
 
 /// What made it safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +36,16 @@ impl Cluster {
     /// Waits until a survivor names another primary for the slots of an ended node, then starts it again. Refused when no
     /// node answers.
     pub async fn restart_when_replaced(&self, server: Server, within: Duration) -> Result<Replaced, ClusterError> {
-        let before = self.view().await;
+        // Whoever hears nobody knows of no slots, and would take it for a replica.
+        let anybody = |view: &View| view.answered().next().is_some();
+        let before = self.wait_for("an answer of any Redis node", within, anybody).await?;
         let slots = before.slots_of(server);
         let what = format!("another primary for the slots of {server}");
         let mut outlook = Outlook::Wait;
+        // On a busy machine one that runs may be silent for a look.
+        let runs = |server: Server| matches!(self.backend.process(server), Process::Running(_));
         let missing = |view: &View| {
-            outlook = look(view, server, &slots);
+            outlook = look(view, server, &slots, runs);
             (outlook == Outlook::Wait).then(|| format!("{server} is still named for slots {slots:?}"))
         };
         self.wait_until(&what, within, missing).await?;
@@ -68,7 +72,8 @@ impl Cluster {
     }
 }
 
-fn look(view: &View, dead: Server, slots: &[(u16, u16)]) -> Outlook {
+/// `runs`: by the operating system's word, also when it has not answered. Nothing is given up for late.
+fn look(view: &View, dead: Server, slots: &[(u16, u16)], runs: impl Fn(Server) -> bool) -> Outlook {
     if view.answered().next().is_none() {
         return Outlook::Wait;
     }
@@ -80,17 +85,10 @@ fn look(view: &View, dead: Server, slots: &[(u16, u16)]) -> Outlook {
     let most = |server: &Server| view.node(*server).map_or(0, |node| node.offset);
     let replicas = view.replicas_of(dead);
     let Some(best) = replicas.iter().copied().filter(|server| view.node(*server).is_some()).max_by_key(most) else {
-        return if replicas.is_empty() || all_silent(view, &replicas) {
-            Outlook::Safe(Replaced::NobodyLeft)
-        } else {
-            Outlook::Wait
-        };
+        let is_left = replicas.iter().any(|server| runs(*server));
+        return if is_left { Outlook::Wait } else { Outlook::Safe(Replaced::NobodyLeft) };
     };
     let primaries = view.primaries();
-    let alive = primaries.iter().filter(|server| view.node(**server).is_some()).count();
+    let alive = primaries.iter().filter(|server| view.node(**server).is_some() || runs(**server)).count();
     if alive * 2 > primaries.len() { Outlook::Wait } else { Outlook::TakeOver(best) }
-}
-
-fn all_silent(view: &View, servers: &[Server]) -> bool {
-    servers.iter().all(|server| view.node(*server).is_none())
 }

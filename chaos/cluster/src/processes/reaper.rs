@@ -12,13 +12,15 @@ use std::{
 
 const VARIABLE: &str = "HOLDFAST_STARTED_BY";
 
-/// Until nothing is found: what is found may just be starting something.
+/// Until nothing is found, three times: what is found may just be starting something, and whoever is becoming another
+/// program has no environment for a moment.
 const SCRIPT: &str = r#"
 cat > /dev/null
+empty=0
 for look in $(seq 50); do
   left=$(grep -lz "^$1/" /proc/[0-9]*/environ 2> /dev/null | cut -d / -f 3)
-  [ -n "$left" ] || exit 0
-  kill -KILL $left 2> /dev/null
+  if [ -n "$left" ]; then empty=0; kill -KILL $left 2> /dev/null; else empty=$((empty + 1)); fi
+  [ "$empty" -lt 3 ] || exit 0
   sleep 0.1
 done
 "#;

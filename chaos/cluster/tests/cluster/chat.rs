@@ -26,7 +26,7 @@ async fn without_chat() -> Cluster {
     Cluster::start(one_redis(ChatTopology::none()), as_processes()).await.expect("a cluster")
 }
 
-const WEB_SERVER: &str = "import ctypes, http.server, os, signal, sys, threading
+const WEB_SERVER: &str = "import ctypes, http.server, os, signal, subprocess, sys, threading, time
 print(sys.argv[1:], os.environ.get('OTEL_EXPORTER_OTLP_ENDPOINT'), os.environ.get('COLOUR'), os.getcwd(), flush=True)
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -39,6 +39,17 @@ if os.environ.get('SLOW'):
 if os.environ.get('HEADLESS'):
     threading.Thread(target=server.serve_forever).start()
     ctypes.CDLL(None).pthread_exit(None)
+def spawn():
+    while True:
+        subprocess.run('true')
+def leave():
+    while True:
+        subprocess.Popen(['sleep', '1000'], start_new_session=True)
+        time.sleep(.001)
+if os.environ.get('LEAVES'):
+    threading.Thread(target=leave, daemon=True).start()
+if os.environ.get('SPAWNS'):
+    threading.Thread(target=spawn, daemon=True).start()
 server.serve_forever()
 ";
 
@@ -90,6 +101,10 @@ pub(crate) const STAYS: &str = "setsid python3 -c \"$@\"; exit";
 const FORKS: &str = "setsid --fork python3 -c \"$@\"; exec sleep 1000";
 /// The first thread of the server has ended and the process goes on, as one that is ending does for a moment.
 const HEADLESS: &str = "HEADLESS=1 python3 -c \"$@\"; exit";
+/// It starts one program after another, and waits in the kernel until each has begun, also when that one is stopped before.
+const SPAWNS: &str = "SPAWNS=1 python3 -c \"$@\"; exit";
+/// It starts one program after another, each in a session of its own.
+const LEAVES: &str = "LEAVES=1 python3 -c \"$@\"; exit";
 /// The shell goes at once when it is asked to, and the server takes its time: to begin with it, and to end, for the kernel
 /// takes much memory from it before it closes its port.
 const DRAINS: &str = "SLOW=1 python3 -c \"$@\" & wait";
@@ -120,6 +135,26 @@ async fn what_is_done_to_a_chat_node_is_done_to_all_of_its_processes() {
     let cluster = without_chat().await;
     for script in [STAYS, FORKS, HEADLESS] {
         all_of_its_processes(&cluster, script).await;
+    }
+}
+
+#[tokio::test]
+async fn a_chat_node_that_is_starting_something_can_be_paused() {
+    let cluster = without_chat().await;
+    cluster.start_chat(behind_a_shell(SPAWNS)).await.expect("a chat node");
+    let node = Server::Chat(1);
+    for _ in 0..10 {
+        cluster.pause(node).await.expect("paused");
+        cluster.resume(node).await.expect("resumed");
+    }
+}
+
+#[tokio::test]
+async fn what_a_chat_node_starts_while_it_is_killed_is_killed_too() {
+    let cluster = without_chat().await;
+    for _ in 0..20 {
+        cluster.start_chat(behind_a_shell(LEAVES)).await.expect("a chat node");
+        cluster.kill(Server::Chat(1)).await.expect("killed");
     }
 }
 

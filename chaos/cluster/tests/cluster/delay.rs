@@ -87,8 +87,9 @@ async fn a_delayed_link_delivers_late_and_a_healed_one_at_once() {
 
 /// From a write on the primary until the replica has it.
 async fn replicated_after(cluster: &Cluster, primary: Server, replica: Server, value: &str) -> Duration {
-    cluster.ask(primary, &["SET", "{log}delay", value]).await.expect("an answer");
+    // Before it is written: the link has it before we have the answer.
     let written = Instant::now();
+    cluster.ask(primary, &["SET", "{log}delay", value]).await.expect("an answer");
     let offset = cluster.view().await.node(primary).expect("it answers").offset;
     let arrived = |view: &chaos_cluster::View| view.node(replica).is_some_and(|node| node.offset >= offset);
     cluster.wait_for("the write on the replica", PATIENCE, arrived).await.expect("replicated");

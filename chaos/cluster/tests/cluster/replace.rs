@@ -28,6 +28,22 @@ async fn a_killed_primary_waits_until_a_survivor_names_another() {
     assert_eq!(view.node(primary).expect("it answers").role, Role::Replica { of: Some(new) });
 }
 
+/// As on a busy machine: a look gives up after 0.3 s.
+#[tokio::test]
+async fn whoever_answers_late_is_not_dead() {
+    for slow in [&[4, 5][..], &[2, 3], &[2, 3, 4, 5, 6, 7, 8, 9]] {
+        let cluster = stage().await;
+        let (primary, _) = shard(&cluster, 0).await;
+        cluster.kill(primary).await.expect("killed");
+        for server in slow.iter().copied().map(Server::Redis) {
+            cluster.ask(server, &["CLIENT", "PAUSE", "600"]).await.expect("an answer");
+        }
+        let replaced = cluster.restart_when_replaced(primary, PATIENCE).await.expect("replaced");
+        assert!(matches!(replaced, Replaced::By(Server::Redis(4 | 5))), "{replaced:?} while {slow:?} were slow");
+        cluster.wait_until_level(PATIENCE).await.expect("level");
+    }
+}
+
 #[tokio::test]
 async fn a_killed_replica_is_started_at_once() {
     let cluster = stage().await;

@@ -22,6 +22,13 @@ fn restless() -> FanOut {
     FanOut { churn, sends_per_second: 400, ..small() }
 }
 
+/// So seldom that on a busy machine, too, each is in again before it leaves the next time: otherwise it skips a turn.
+fn seldom() -> FanOut {
+    let load = restless();
+    let churn = Churn { leave_every: Duration::from_secs(1), ..load.churn };
+    FanOut { churn, ..load }
+}
+
 #[tokio::test]
 async fn who_leaves_comes_back_by_turns_with_and_without_an_offset() {
     come_and_go(Nodes::start(3).await).await;
@@ -57,8 +64,8 @@ async fn who_is_refused_comes_back_all_the_same() {
 }
 
 async fn come_and_go(nodes: Nodes) {
-    let run = Run::steady(&restless(), nodes).await;
-    eventually("time to leave three times", || run.load.counts().due > 500).await;
+    let run = Run::steady(&seldom(), nodes).await;
+    eventually("time to leave three times", || run.load.counts().due > 1200).await;
     let left = run.end().await;
     let leavers: BTreeSet<_> =
         left.records.iter().filter(|record| matches!(record.op, Op::Leave { .. })).map(|record| &record.user).collect();

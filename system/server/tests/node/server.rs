@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -30,6 +31,8 @@ pub(crate) struct Server {
     pub(crate) trust: Option<Arc<ClientConfig>>,
     pub(crate) address: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
+    /// It ends when nobody is left who could write to the log.
+    reader: JoinHandle<()>,
 }
 
 pub(crate) struct Answer {
@@ -50,12 +53,12 @@ impl Server {
         let mut process = dies_with_us(&mut command).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        std::thread::spawn({
+        let reader = std::thread::spawn({
             let log = Arc::clone(&log);
             move || lines.map_while(Result::ok).for_each(|line| log.lock().unwrap().push(line))
         });
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Server { process, trust: None, address: unknown, log };
+        let mut server = Server { process, trust: None, address: unknown, log, reader };
         server.address = server.wait_for("the listening line", Server::listening).await;
         server
     }
@@ -77,6 +80,19 @@ impl Server {
         self.log.lock().unwrap().join("\n")
     }
 
+    /// The lines of the log that say this, as soon as there are so many: what is logged is read a moment later.
+    pub(crate) async fn lines_with(&self, words: &str, enough: usize) -> Vec<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let said: Vec<_> = self.log().lines().filter(|line| line.contains(words)).map(str::to_owned).collect();
+            if said.len() >= enough {
+                return said;
+            }
+            assert!(Instant::now() < deadline, "not {enough} times {words:?}; the log:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
     }
@@ -93,9 +109,12 @@ impl Server {
         1024 * line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
     }
 
+    /// Its log is whole then: the last lines are read a moment after its end.
     pub(crate) async fn exit_code(&mut self) -> i32 {
         let ended = |server: &mut Server| server.process.try_wait().unwrap();
-        self.wait_for("the process's end", ended).await.code().expect("ended by a signal")
+        let status = self.wait_for("the process's end", ended).await;
+        self.wait_for("the log's end", |server| server.reader.is_finished().then_some(())).await;
+        status.code().expect("ended by a signal")
     }
 
     /// The value of one metric, with its labels as they are printed.

@@ -140,7 +140,7 @@ async fn a_changed_certificate_counts_for_who_comes_and_a_wrong_one_for_nobody()
         server.metric_once(refused, |now| (now - expected).abs() < 0.5).await;
     }
     assert!(bob.call("chat-message", json!({ "content": "nor here" })).await["error"].is_null());
-    let said: Vec<_> = server.log().lines().filter(|line| line.contains("cannot be used")).map(str::to_owned).collect();
+    let said = server.lines_with("cannot be used", 2).await;
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(said[0].contains("is not for the key") && said[1].contains("holds no certificate"), "{said:?}");
 }

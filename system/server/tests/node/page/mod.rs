@@ -87,6 +87,8 @@ async fn two_people_chat_by_keyboard_alone_and_every_text_is_text() {
     for text in hostile {
         ann.say(text).await;
     }
+    // Nothing else orders what two say at once.
+    bob.sees(&hostile).await;
     bob.say("and hello").await;
     let all = [&hostile[..], &["and hello"]].concat();
     for reader in [&mut ann, &mut bob] {
