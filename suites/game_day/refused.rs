@@ -47,6 +47,31 @@ fn a_command_that_hangs_is_named_and_what_it_did_all_the_same_is_undone() {
     });
 }
 
+/// As when something fails in the middle of a game day, or two teams have theirs at once.
+#[test]
+fn while_something_else_is_broken_nothing_is_touched() {
+    staged(async |staging| {
+        let text = DRILL.replace("at = \"1s\"", "at = \"3s\"");
+        let drill =
+            staging.drill(&staging.file(KILL, EVERYTHING), &text).await.unwrap_or_else(|wrong| panic!("{wrong}"));
+        let cluster = staging.stage.cluster();
+        let other = cluster.replicas_of(Server::Redis(1)).await.expect("replicas")[0];
+        let breaks = async {
+            let journal = staging.latest().join("journal.jsonl");
+            let faults = async || fs::read_to_string(&journal).ok()?.contains("\"faults\"").then_some(());
+            eventually("a steady state", faults).await;
+            cluster.kill(other).await.expect("killed");
+        };
+        let (ended, ()) = tokio::join!(staging.play(drill, Stop::default()), breaks);
+        let ended = ended.expect_err("something else is broken");
+        cluster.start_again(other).await.expect("started");
+        assert!(matches!(&ended, RunError::Aborted { healed, .. } if healed == "everything is healed"), "{ended}");
+        let why = format!("is not touched: {other} is out of order, and not by this drill");
+        assert!(ended.to_string().contains(&why), "{ended}");
+        assert_eq!(staging.restarted(), [other]);
+    });
+}
+
 #[test]
 fn a_stop_file_ends_the_drill_and_puts_everything_back() {
     staged(async |staging| {

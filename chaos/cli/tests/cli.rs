@@ -304,6 +304,20 @@ fn an_expected_failure_is_a_success_and_another_is_not() {
 }
 
 #[test]
+fn a_run_whose_harness_was_killed_was_not_judged() {
+    let run = Path::new(env!("CARGO_TARGET_TMPDIR")).join("killed");
+    let _ = fs::remove_dir_all(&run);
+    fs::create_dir_all(&run).expect("a writable folder");
+    for file in ["plan.toml", "history.jsonl", "schedule.toml"] {
+        fs::copy(Path::new(STORED).join(file), run.join(file)).expect("a writable folder");
+        let output = chaos(&["judge", run.to_str().expect("UTF-8")]);
+        let told = err(&output);
+        assert_eq!(output.status.code(), Some(4), "{told}");
+        assert!(told.contains("could be judged: it did not come to its end"), "with {file}: {told}");
+    }
+}
+
+#[test]
 fn what_is_no_run_is_refused_by_name() {
     let empty = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-run");
     fs::create_dir_all(&empty).expect("a writable folder");

@@ -11,6 +11,9 @@ pub enum ClusterError {
     TimedOut { what: String, within: Duration, seen: String, log: String },
     #[error("{server} {why}{log}")]
     Process { server: Server, why: String, log: String },
+    /// A server of somebody else's, and why it is left alone.
+    #[error("{server} is not touched: {why}")]
+    NotTouched { server: Server, why: String },
     #[error("{server} answered {answer} to {command:?}")]
     Refused { server: Server, command: String, answer: String },
     #[error("{server} does not answer {command:?}: {why}")]

@@ -8,7 +8,7 @@ use chaos_observe::Length;
 
 use crate::{
     deployment,
-    drill::{Delivery, Drill, Fence, Step, When},
+    drill::{Delivery, Drill, Event, Fence, Step, When},
     inject::Foreseen as _,
     mistake::Mistake,
     plan::estimate,
@@ -34,7 +34,7 @@ type Settings = &'static [&'static str];
 /// Each is looked for where all can be read that it comes from, whatever else cannot.
 pub(crate) fn of(drill: &Drill, places: &Places, unread: &Unread) -> Vec<Mistake> {
     let can_be_read = |settings: &[&str]| settings.iter().chain(&[""]).all(|setting| !unread.contains(*setting));
-    let whole: [(Check, Settings); 14] = [
+    let whole: [(Check, Settings); 15] = [
         (user_faster_than_acks, &["cluster", "workload"]),
         (too_few_in_flight, &["cluster", "workload", "expect"]),
         (durability_without_delay, &["cluster", "step", "expect"]),
@@ -49,6 +49,7 @@ pub(crate) fn of(drill: &Drill, places: &Places, unread: &Unread) -> Vec<Mistake
         (leaves_that_nobody_knows, &["workload"]),
         (rooms_that_nobody_can_join, &["workload"]),
         (majority_at_once, &["cluster", "step"]),
+        (event_that_nothing_causes, &["step"]),
     ];
     let whole = whole.iter().filter(|(_, settings)| can_be_read(settings));
     let mut found: Vec<_> = whole.filter_map(|(check, _)| check(drill)).collect();
@@ -255,6 +256,21 @@ fn no_majority_left(drill: &Drill, step: &Step) -> Option<String> {
     (down > 0 && left * 2 <= shards).then(|| {
         format!("of {shards} primaries {left} would be left, which is no majority: nothing could ever be promoted")
     })
+}
+
+/// It would be waited for until `longest`.
+fn event_that_nothing_causes(drill: &Drill) -> Option<Contradiction> {
+    let in_vain = |(nth, step): (usize, &Step)| {
+        let When::On { event, .. } = step.when else { return None };
+        let mut before = drill.steps[..nth].iter();
+        let (what, caused) = match event {
+            Event::Healed => ("is healed", nth > 0),
+            Event::EpochChange => ("changes an epoch", before.any(|step| step.inject.may_promote())),
+            Event::Promotion => ("has anybody promoted", before.any(|step| step.inject.may_promote())),
+        };
+        (!caused).then(|| at(&format!("step.{nth}.on"), format!("no step before it {what}, so it would never come")))
+    };
+    drill.steps.iter().enumerate().find_map(in_vain)
 }
 
 /// Two steps whose windows overlap by the clock, each of them harmless.

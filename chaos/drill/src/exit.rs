@@ -38,7 +38,7 @@ impl Exit {
     /// One line for `--help` and the documentation.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Exit::Pass => "pass (or: failed exactly as --expect said)",
+            Exit::Pass => "pass (or: failed by the rules that --expect names)",
             Exit::Fail => "fail: the system broke its contract (or: did not fail as --expect said)",
             Exit::Usage => "usage: wrong arguments or a wrong drill file; nothing was started",
             Exit::Unknown => "unknown: a fault without evidence, a rule not exercised, or telemetry missing",

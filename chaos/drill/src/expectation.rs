@@ -55,7 +55,9 @@ impl Expectation {
         let held: Vec<_> =
             rules.iter().copied().filter(|rule| !verdict.failed().any(|failed| failed == *rule)).collect();
         if held.is_empty() {
-            return (Exit::Pass, Some(format!("as expected, {names} failed")));
+            let more: Vec<_> = verdict.failed().filter(|failed| !rules.contains(failed)).collect();
+            let more = if more.is_empty() { String::new() } else { format!(" (and {})", Names(&more)) };
+            return (Exit::Pass, Some(format!("as expected, {names} failed{more}")));
         }
         let exit = if verdict.outcome == Outcome::Unknown { Exit::Unknown } else { Exit::Fail };
         (exit, Some(format!("{names} had to fail, but {} did not", Names(&held))))

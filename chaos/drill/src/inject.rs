@@ -14,6 +14,8 @@ pub(crate) trait Foreseen {
     fn kills_primary(&self) -> bool;
     /// A primary is gone long enough for a replica to be promoted, which then has a budget.
     fn takes_a_primary(&self) -> bool;
+    /// Whether another node may become a primary by it.
+    fn may_promote(&self) -> bool;
     /// How many primaries are down or hung at once while it is on.
     fn primaries_down(&self) -> usize;
     /// Why its target is not in the cluster of this drill.
@@ -36,6 +38,10 @@ impl Foreseen for Inject {
         }
     }
 
+    fn may_promote(&self) -> bool {
+        target(self).is_none_or(|target| is_primary(&target))
+    }
+
     fn primaries_down(&self) -> usize {
         usize::from(self.takes_a_primary())
     }
@@ -47,6 +53,12 @@ impl Foreseen for Inject {
             }
             Target::Redis(role) if is_replica(&role) && drill.cluster.redis.replicas_per_shard == 0 => {
                 Some("it hits a replica, and `replicas_per_shard` is 0".to_owned())
+            }
+            Target::Redis(RedisTarget::PrimaryOfRoom(room)) => {
+                let mut rooms = drill.workload.room_names();
+                let made = format!("{} to {}", rooms.next()?, rooms.last()?);
+                let known = drill.workload.room_names().any(|name| name == room);
+                (!known).then(|| format!("nobody is in room {room:?}; the load makes {made}"))
             }
             _ => None,
         }

@@ -50,14 +50,29 @@ pub fn rejudge(run: &Path) -> Result<Judged, RunError> {
         return Err(no_run("there is no plan.toml in it".to_owned()));
     }
     let plan: Plan = toml::from_str(&read(run.plan())?).map_err(|error| RunError::record(&run.plan(), error))?;
+    if !run.schedule().is_file() {
+        return Err(unjudged(&run));
+    }
     let schedule: Schedule =
         toml::from_str(&read(run.schedule())?).map_err(|error| RunError::record(&run.schedule(), error))?;
     if let Some(why) = &schedule.stopped {
         return Err(RunError::Unjudged { why: why.clone(), run: run.path().display().to_string() });
     }
+    if !run.question().is_file() {
+        return Err(unjudged(&run));
+    }
     let question = serde_json::from_str(&read(run.question())?);
     let question = question.map_err(|error| RunError::record(&run.question(), error))?;
     judged(&run, plan, &schedule, &history(&run)?, &question)
+}
+
+/// One that was ended before it could be judged says why, unless it was killed.
+fn unjudged(run: &RunDir) -> RunError {
+    let verdict = std::fs::read_to_string(run.verdict()).unwrap_or_default();
+    let verdict: serde_json::Value = serde_json::from_str(&verdict).unwrap_or_default();
+    let killed = "it did not come to its end: whoever played it was killed, or plays it still";
+    let why = verdict["reasons"][0].as_str().unwrap_or(killed).to_owned();
+    RunError::Unjudged { why, run: run.path().display().to_string() }
 }
 
 fn history(run: &RunDir) -> Result<History, RunError> {

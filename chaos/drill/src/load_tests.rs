@@ -82,6 +82,26 @@ fn a_step_waits_for_exactly_one_thing() {
 }
 
 #[test]
+fn a_step_that_waits_for_what_nothing_brings_about_is_refused() {
+    let chat_first = "at = \"5s\"\ninject = { kill = { chat = 1 } }\n[[step]]\non = ";
+    for (when, why) in [
+        ("on = \"promotion\"".to_owned(), "`step.0.on`: no step before it has anybody promoted"),
+        ("on = \"healed\"".to_owned(), "`step.0.on`: no step before it is healed"),
+        (format!("{chat_first}\"epoch_change\""), "`step.1.on`: no step before it changes an epoch"),
+    ] {
+        let told = mistakes(&with("at         = \"5s\"", &when));
+        assert!(told.iter().any(|line| line.contains(why)), "{when}: {told:#?}");
+    }
+}
+
+#[test]
+fn a_room_that_nobody_is_in_is_refused() {
+    let told = mistakes(&with("\"primary_of_busiest_room\"", "{ primary_of_room = \"nowhere\" }"));
+    let why = "`step.0.inject`: nobody is in room \"nowhere\"; the load makes room-00 to room-11";
+    assert!(told.iter().any(|line| line.contains(why)), "{told:#?}");
+}
+
+#[test]
 fn what_cannot_be_checked_is_not_promised() {
     let told = mistakes(&with("contract        =", "signals = [\"RedisPrimaryDown\"]\ncontract ="));
     assert!(told.iter().any(|line| line.contains("`expect.signals`")), "{told:#?}");

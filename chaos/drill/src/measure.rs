@@ -74,6 +74,11 @@ pub(crate) fn longest_stall(history: &History, from: At, to: At) -> Duration {
     last.into_iter().map(|last| to.since(last)).fold(longest, Duration::max)
 }
 
+/// Whether the load has a room there: where nobody is, no ack can be missed.
+pub(crate) fn has_rooms(schedule: &Schedule, shard: u32) -> bool {
+    schedule.rooms.values().any(|on| *on == shard)
+}
+
 /// The rooms, as the history numbers them, whose log lies on that shard.
 fn rooms_of(schedule: &Schedule, history: &History, shard: u32) -> BTreeSet<u32> {
     let on_shard = schedule.rooms.iter().filter(|(_, on)| **on == shard);

@@ -75,7 +75,7 @@ fn promotion(plan: &Plan, seen: &PromotionSeen) -> Option<Promotion> {
 }
 
 fn acks_back(plan: &Plan, schedule: &Schedule, history: &History, seen: &PromotionSeen) -> Option<Measured> {
-    let budget = plan.budget(BudgetName::Acks).filter(|_| !schedule.rooms.is_empty())?;
+    let budget = plan.budget(BudgetName::Acks).filter(|_| measure::has_rooms(schedule, seen.shard))?;
     let from = seen.promoted_at?;
     let back = measure::acks_back(schedule, history, seen);
     let more = measure::acks_more(schedule, seen);

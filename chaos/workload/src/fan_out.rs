@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use chaos_observe::length;
 use system_protocol::limits::ACK_TIMEOUT;
 
+use crate::spread::room_name;
+
 /// The contract's limit on rooms per socket.
 const ROOMS_PER_SOCKET: u32 = 50;
 /// The contract's limit on a message, in UTF-16 code units.
@@ -123,6 +125,10 @@ impl Default for SpanRates {
 }
 
 impl FanOut {
+    pub fn room_names(&self) -> impl Iterator<Item = String> {
+        (0..self.rooms).map(|room| room_name(room, self.rooms))
+    }
+
     pub fn users(&self) -> u32 {
         self.rooms * self.members_per_room / self.rooms_per_user.max(1)
     }

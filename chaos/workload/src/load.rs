@@ -16,7 +16,7 @@ use crate::{
     crowd::{Crowd, Place},
     dispatch::{self, Rhythm},
     schedule::Schedule,
-    spread::{Habit, Seat, room_name, seats},
+    spread::{Habit, Seat, seats},
     traces::Traces,
     user::{self, User},
 };
@@ -63,7 +63,7 @@ impl FanOut {
         }
         let sampling = Sampling::of(self);
         let traces = Traces::new(clock, spans, sampling);
-        let rooms = (0..self.rooms).map(|room| place(&room_name(room, self.rooms))).collect::<Result<_, _>>()?;
+        let rooms = self.room_names().map(|name| place(&name)).collect::<Result<_, _>>()?;
         let crowd = Arc::new(Crowd {
             targets,
             clock,

@@ -55,19 +55,23 @@ impl Acting {
         let _turn = self.turn.lock().await;
         let refused = |why: String| failed(server, &why);
         if act.undone_by().is_some() {
-            self.allowed(server).map_err(|why| refused(format!("is not touched: {why}")))?;
+            self.allowed(server).map_err(|why| ClusterError::NotTouched { server, why })?;
         }
         let words = self.deployment.command(server, act);
         let words = words.ok_or_else(|| refused(format!("has no command `{act}` in {}", self.deployment.name)))?;
         let listed = if act.undone_by().is_some() { self.ledger.strike(&self.deployment, server, act) } else { Ok(()) };
-        listed.map_err(|error| refused(format!("is not touched: {SCRIPT} cannot be written: {error}")))?;
+        let unlisted = |error| ClusterError::NotTouched { server, why: format!("{SCRIPT} cannot be written: {error}") };
+        listed.map_err(unlisted)?;
         let within = self.deployment.commands.within.get();
         let run = command::run(&words, &self.deployment.folder, within, &self.log).await;
         run.map_err(|why| refused(format!("was to be told `{act}`: {why}")))
     }
 
-    /// Held to the blast radius.
+    /// Held to the blast radius, in a deployment that nobody else breaks meanwhile.
     fn allowed(&self, server: Server) -> Result<(), String> {
+        if let Some((broken, how)) = self.broken_by_others() {
+            return Err(format!("{broken} is out of order, and not by this drill ({how})"));
+        }
         let radius = &self.deployment.radius;
         let mut out = self.out();
         out.remove(&server);
@@ -78,6 +82,15 @@ impl Acting {
             return Err(format!("the blast radius of {} is {radius}{now}", self.deployment.name));
         }
         Ok(())
+    }
+
+    /// A chat node that only hangs may do so for what this drill does to Redis.
+    fn broken_by_others(&self) -> Option<(Server, Process)> {
+        let ours = self.ledger.out();
+        self.lookout.all().into_iter().find(|(server, process)| {
+            let broken = if server.is_redis() { !matches!(process, Process::Running(_)) } else { process.has_ended() };
+            broken && !ours.contains_key(server)
+        })
     }
 
     /// What is out of order by our doing, as seen now. A server that serves although nobody put it back (a command that

@@ -75,6 +75,11 @@ impl Lookout {
     pub(super) fn last(&self, server: Server) -> Option<Sighting> {
         lock(&self.seen).get(&server).cloned()
     }
+
+    /// Of those that were looked at.
+    pub(super) fn all(&self) -> BTreeMap<Server, Process> {
+        lock(&self.seen).iter().map(|(server, seen)| (*server, seen.process.clone())).collect()
+    }
 }
 
 impl Drop for Lookout {

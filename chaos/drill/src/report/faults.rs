@@ -68,6 +68,9 @@ fn promoted(plan: &Plan, schedule: &Schedule, history: &History, promotion: &Pro
         // Without a log no room belongs to a shard.
         return text + "\n";
     }
+    if !measure::has_rooms(schedule, shard) {
+        return text + "\n      no room of the load lies on that shard: nobody could miss an ack there\n";
+    }
     let _ = match measure::acks_back(schedule, history, promotion) {
         Some(back) => write!(text, " · acks back {} after it{}", seconds(back), against(plan, BudgetName::Acks)),
         None => write!(text, " · no ack came back"),

@@ -213,6 +213,14 @@ fn who_won_an_election_as_well_is_told_and_gives_acks_more_time() {
 }
 
 #[test]
+fn where_the_load_has_no_room_nobody_can_miss_an_ack() {
+    let elsewhere = Schedule { rooms: BTreeMap::from([(ROOM.to_owned(), 2)]), ..schedule() };
+    let (text, _) = report_of(false, &elsewhere);
+    says(&text, &["no room of the load lies on that shard", "primary-kill: UNKNOWN"]);
+    assert!(!text.contains("no ack came back") && !text.contains("without any ack"), "{text}");
+}
+
+#[test]
 fn a_late_harness_leaves_the_rules_on_safety_standing() {
     let (text, junit) = report_of(false, &Schedule { own_lag_ms: 156, ..schedule() });
     let claim = "nothing acknowledged was lost, doubled or reordered (R1, R4, R6, R7, R8, R12 stand)";

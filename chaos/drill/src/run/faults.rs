@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use chaos_faults::{Inject, Injected, RedisTarget, ReplicationDelay, Scene, Sign};
+use chaos_cluster::ClusterError;
+use chaos_faults::{FaultError, Inject, Injected, RedisTarget, ReplicationDelay, Scene, Sign};
 use chaos_observe::{
     Length,
     journal::What,
@@ -94,7 +95,10 @@ impl Stage<'_> {
             let fault = &mut open[nth];
             // Before it bites: a promotion may be told before this task runs again.
             self.primaries_lost(&fault.injected);
-            self.shown(fault.injected.bite(&self.scene())).await.map_err(failed)?;
+            self.shown(fault.injected.bite(&self.scene())).await.map_err(|error| match error {
+                FaultError::Cluster(ClusterError::NotTouched { .. }) => Ended::Aborted(error.to_string()),
+                error => failed(error),
+            })?;
             self.still_served(&fault.injected);
             fault.heal_at = heal_after.map(|after| Instant::now() + after);
             self.shown(self.prove(&mut fault.injected)).await;
