@@ -202,7 +202,10 @@ impl Drill {
 
     /// Whether the system gives offsets and holds history, so that rooms have a place in Redis.
     pub fn has_log(&self) -> bool {
-        self.system.dialect.is_none() && self.cluster.delivery == Delivery::Log
+        // One that is not told how to deliver has a log when it promises what needs one.
+        let told = self.deployment.is_some() || self.system.start.tells("delivery");
+        let may = told || self.system.contract == Contract::AckedIsDurable;
+        self.system.dialect.is_none() && self.cluster.delivery == Delivery::Log && may
     }
 
     /// Why no node of it can be started, when that is seen before anything is: programs are looked for in `path`, as

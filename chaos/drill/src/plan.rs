@@ -161,7 +161,8 @@ fn budgets(drill: &Drill, promotion: Option<Promotion>) -> Vec<Budget> {
         budgets.extend(given.or(derived));
     }
     budgets.extend(drill.expect.acks_within.map(|latest| said(BudgetName::Acks, latest)));
-    budgets.push(said(BudgetName::Converge, drill.expect.converge_within));
+    let converge = said(BudgetName::Converge, drill.expect.converge_within);
+    budgets.push(Budget { formula: "as the drill file says, or by default".to_owned(), ..converge });
     budgets
 }
 

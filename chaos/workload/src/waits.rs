@@ -25,20 +25,27 @@ impl Load {
     /// `bound` (from its intended time) without its ack or without having reached everyone who stays.
     pub async fn steady(&self, hold: Duration, bound: Duration, within: Duration) -> Result<(), NotYet> {
         let began = Instant::now();
-        let mut since: Option<(Instant, u64)> = None;
+        let mut since: Option<(Instant, Counts)> = None;
         loop {
-            let acked = self.counts().acked;
+            let counts = self.counts();
             let why = match (self.unsteady(bound), since) {
                 (Some(why), _) => {
                     since = None;
                     why
                 }
                 (None, None) => {
-                    since = Some((Instant::now(), acked));
+                    since = Some((Instant::now(), counts));
                     "it only just became so".to_owned()
                 }
-                (None, Some((from, before))) if from.elapsed() >= hold && acked > before => return Ok(()),
-                (None, Some((from, before))) => format!("{} acks in {:.1?}", acked - before, from.elapsed()),
+                (None, Some((from, before))) => {
+                    let acked = counts.acked - before.acked;
+                    let delivered = counts.credited - before.credited;
+                    // Where all come and go, nobody is owed anything.
+                    if from.elapsed() >= hold && acked > 0 && (delivered > 0 || counts.owed == 0) {
+                        return Ok(());
+                    }
+                    format!("{acked} acks and {delivered} deliveries in {:.1?}", from.elapsed())
+                }
             };
             if began.elapsed() >= within {
                 return Err(self.not_yet("steady", began, why));

@@ -328,6 +328,9 @@ fn a_drill_asks_a_system_only_what_it_claims_and_can_show() {
     assert_eq!(drill.expect.contract, Contract::AckedIsDurable);
     assert!(drill.expect.exercises.contains(&Rule::R1) && !drill.expect.exercises.contains(&Rule::R12));
     assert!(!drill.has_log());
+    // One that speaks the contract promises no offsets by that.
+    let stock = include_str!("../../../../fixtures/systems/socketioxide/socketioxide.toml");
+    assert!(!with(stock, Overrides::default()).expect("they fit").has_log());
 }
 
 #[test]

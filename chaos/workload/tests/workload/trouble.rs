@@ -23,6 +23,17 @@ async fn a_load_that_gets_no_acks_is_never_steady_and_says_why() {
     assert!(error.why.contains("acks or deliveries of room-00"), "{error}");
 }
 
+/// As with an event of another name: every ack comes, and nobody hears a word.
+#[tokio::test]
+async fn a_load_that_nobody_hears_is_never_steady_however_short_it_is_looked_at() {
+    let nodes = Nodes::start(2).await;
+    nodes.switches.deaf.store(true, Relaxed);
+    let run = Run::start(&small(), nodes).await;
+    let steady = run.load.steady(Duration::from_millis(100), DEADLINE, Duration::from_secs(1)).await;
+    let why = steady.expect_err("nobody hears anything").why;
+    assert!(why.contains(" acks and 0 deliveries in ") && !why.starts_with("0 acks"), "{why}");
+}
+
 #[tokio::test]
 async fn what_nobody_acks_is_censored_not_absent() {
     let run = Run::steady(&small(), Nodes::start(2).await).await;
