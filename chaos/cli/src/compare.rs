@@ -152,8 +152,9 @@ impl Arguments {
             terminal::remark(&format!("\n[{}/{all}] {}: {}", nth + 1, drill.system.name, drill.system.title));
             let (system, title) = (drill.system.name.clone(), drill.system.title.clone());
             let command = self.again_alone(&file);
-            let how =
-                How { command, runs: self.runs.clone(), keep: false, planted: Planted::default(), confirmed: None };
+            // A folder each: of one, the newest few runs are kept.
+            let runs = self.runs.join(&system);
+            let how = How { command, runs, keep: false, planted: Planted::default(), confirmed: None };
             let row = match Box::pin(perform(drill, how, &environment, stop.clone())).await {
                 Ok(judged) => {
                     of = described(&judged.plan);

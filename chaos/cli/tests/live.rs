@@ -210,9 +210,8 @@ fn a_comparison_that_is_interrupted_tells_what_it_has() {
     let mut compare = Command::new(env!("CARGO_BIN_EXE_chaos"));
     compare.args(["compare", "--drill", "drill.toml", "--runs", "runs", "holdfast", "deaf.toml"]).current_dir(&place.0);
     let compare = compare.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-    until("the second system is booted", || {
-        place.read("plan.toml").contains("name = \"deaf\"") && !place.read("journal.jsonl").is_empty()
-    });
+    let journal = place.0.join("runs/deaf/drill/latest/journal.jsonl");
+    until("the second system is booted", || fs::read_to_string(&journal).is_ok_and(|journal| !journal.is_empty()));
     send("INT", &compare);
     let said = compare.wait_with_output().expect("it ends");
     let (table, told) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));

@@ -12,6 +12,8 @@ use crate::scrub::Scrubber;
 /// Runs of one drill that are kept: one of the shipped drills leaves 70 MB.
 const KEPT: usize = 5;
 const LATEST: &str = "latest";
+/// In a run that was judged.
+const QUESTION: &str = "question.json";
 
 /// The files of one run, each by its name in drills.md.
 #[derive(Clone, Debug)]
@@ -32,7 +34,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> RunDirError + '_ {
 }
 
 impl RunDir {
-    /// Makes the directory of a run that begins now, points `latest` to it, and removes all but the newest 5.
+    /// Makes the directory of a run that begins now, points `latest` to it, and removes all but the newest few.
     /// `secrets` are taken out of whatever is written through [`write`](RunDir::write).
     pub fn create(root: &Path, drill: &str, secrets: Vec<String>) -> Result<RunDir, RunDirError> {
         let of_drill = root.join(drill);
@@ -72,7 +74,7 @@ impl RunDir {
     }
 
     pub fn question(&self) -> PathBuf {
-        self.path.join("question.json")
+        self.path.join(QUESTION)
     }
 
     pub fn verdict(&self) -> PathBuf {
@@ -156,9 +158,14 @@ fn point(of_drill: &Path, run: &Path) -> io::Result<()> {
     fs::rename(half, of_drill.join(LATEST))
 }
 
+/// Runs that were not judged take the place of none that was.
 fn prune(of_drill: &Path) -> io::Result<()> {
-    let runs = runs(of_drill)?;
-    runs[..runs.len().saturating_sub(KEPT)].iter().try_for_each(fs::remove_dir_all)
+    let (judged, others): (Vec<_>, Vec<_>) = runs(of_drill)?.into_iter().partition(|run| run.join(QUESTION).exists());
+    let mut old = [judged, others].into_iter().flat_map(|mut runs| {
+        runs.truncate(runs.len().saturating_sub(KEPT));
+        runs
+    });
+    old.try_for_each(fs::remove_dir_all)
 }
 
 /// `2026-11-24T12-16-56.789Z`: sorts by time, and is a file name everywhere.
@@ -211,6 +218,22 @@ mod tests {
         let kept = runs.iter().filter(|run| run.path().exists()).count();
         assert_eq!(kept, KEPT);
         assert!(!runs[0].path().exists());
+    }
+
+    #[test]
+    fn who_was_not_judged_takes_the_place_of_none_that_was() {
+        let root = tempfile::tempdir().unwrap();
+        let run = || RunDir::create(root.path(), "a", Vec::new()).unwrap();
+        let judged = run();
+        fs::write(judged.question(), "{}").unwrap();
+        let others: Vec<_> = (0..KEPT + 2).map(|_| run()).collect();
+        assert!(judged.path().exists());
+        assert!(!others[1].path().exists() && others[2].path().exists());
+        for _ in 0..KEPT {
+            fs::write(run().question(), "{}").unwrap();
+        }
+        run();
+        assert!(!judged.path().exists(), "the oldest of those that were judged goes as well");
     }
 
     #[test]
