@@ -11,7 +11,7 @@ pub enum ClusterError {
     TimedOut { what: String, within: Duration, seen: String, log: String },
     #[error("{server} {why}{log}")]
     Process { server: Server, why: String, log: String },
-    /// A server of somebody else's, and why it is left alone.
+    /// A server of somebody else's, and why it may not be touched now.
     #[error("{server} is not touched: {why}")]
     NotTouched { server: Server, why: String },
     #[error("{server} answered {answer} to {command:?}")]

@@ -60,8 +60,7 @@ impl Acting {
         let words = self.deployment.command(server, act);
         let words = words.ok_or_else(|| refused(format!("has no command `{act}` in {}", self.deployment.name)))?;
         let listed = if act.undone_by().is_some() { self.ledger.strike(&self.deployment, server, act) } else { Ok(()) };
-        let unlisted = |error| ClusterError::NotTouched { server, why: format!("{SCRIPT} cannot be written: {error}") };
-        listed.map_err(unlisted)?;
+        listed.map_err(|error| refused(format!("is not touched: {SCRIPT} cannot be written: {error}")))?;
         let within = self.deployment.commands.within.get();
         let run = command::run(&words, &self.deployment.folder, within, &self.log).await;
         run.map_err(|why| refused(format!("was to be told `{act}`: {why}")))

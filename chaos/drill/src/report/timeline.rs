@@ -11,7 +11,7 @@ use super::{
 use crate::schedule::Schedule;
 
 /// Columns of the label in front of each strip.
-const LABEL: usize = 22;
+const LABEL: usize = 26;
 
 pub(crate) fn timeline(schedule: &Schedule, history: &History) -> String {
     let from = schedule.load_began.unwrap_or_default();
