@@ -29,7 +29,9 @@ fn latest() -> Duration {
 const COMPLETE: usize = 12;
 const LOOK: Duration = Duration::from_millis(20);
 /// Containers are removed after several looks and by commands, each of which takes its time on a busy machine.
-const GONE_WITHIN: Duration = Duration::from_mins(1);
+fn gone_within() -> Duration {
+    Duration::from_secs(if in_containers() { 60 } else { 5 })
+}
 /// Where the started harness makes its cluster.
 const HOME: &str = "HOLDFAST_HARNESS_HOME";
 /// Set: it ends by itself when the cluster runs.
@@ -208,7 +210,7 @@ fn of_runs(home: &Path, what: &[&str]) -> String {
 }
 
 fn assert_all_gone(home: &Path, in_containers: bool) {
-    let deadline = Instant::now() + GONE_WITHIN;
+    let deadline = Instant::now() + gone_within();
     loop {
         let left = (running_below(home), if in_containers { containers_of(home) } else { String::new() });
         if left.0.is_empty() && left.1.is_empty() {

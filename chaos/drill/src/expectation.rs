@@ -124,6 +124,15 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_besides_is_named() {
+        let drill = load("no-fence", &Overrides::default()).expect("a sound drill");
+        let expectation: Expectation = "fail:R12".parse().expect("an expectation");
+        let told = |failed: &[Rule]| expectation.settle(&drill, &verdict(Outcome::Fail, failed)).1.expect("a sentence");
+        assert_eq!(told(&[Rule::R12]), "as expected, R12 failed");
+        assert_eq!(told(&[Rule::R1, Rule::R7, Rule::R12]), "as expected, R12 failed (and R1, R7)");
+    }
+
+    #[test]
     fn what_is_no_expectation_is_refused_by_name() {
         for text in ["fail", "fail:", "fail:R99", "pass:R1", "R12"] {
             assert!(text.parse::<Expectation>().expect_err(text).to_string().contains(text));

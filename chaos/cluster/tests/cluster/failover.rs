@@ -71,7 +71,9 @@ async fn a_wait_that_is_in_vain_shows_what_it_saw_last() {
     cluster.kill(Server::Redis(7)).await.expect("killed");
     let waited = cluster.wait_for("peace on earth", Duration::from_millis(50), |_| false).await;
     let error = waited.expect_err("in vain").to_string();
-    assert!(error.starts_with("peace on earth did not come true within 50ms: redis-1 primary (epoch 1"), "{error}");
+    // On a busy machine a look may find it without its majority.
+    let seen = error.strip_prefix("peace on earth did not come true within 50ms: redis-1 primary ").unwrap_or_default();
+    assert!(seen.starts_with("(epoch 1)") || seen.starts_with("(epoch 1, not ok)"), "{error}");
     assert!(error.contains("redis-7 silent") && error.contains("redis-7.log:\n  "), "{error}");
 }
 
